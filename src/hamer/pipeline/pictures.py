@@ -133,7 +133,8 @@ def _check_size(image: Image.Image, path: Path) -> None:
 def _to_rgb(image: Image.Image) -> np.ndarray:
     """(H, W, 3) uint8 from an image of any Pillow mode; transparent parts turn white."""
     if image.mode.startswith("I") or image.mode == "F":
-        return np.repeat(_eight_bit(np.asarray(image))[..., None], 3, axis=-1)
+        integer = image.mode.startswith("I")  # 16 bits a pixel, which some decoders widen to 32
+        return np.repeat(_eight_bit(np.asarray(image), 65535.0 if integer else 1.0)[..., None], 3, axis=-1)
     if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
         rgba = image.convert("RGBA")
         white = Image.new("RGBA", rgba.size, (255, 255, 255, 255))
@@ -141,11 +142,10 @@ def _to_rgb(image: Image.Image) -> np.ndarray:
     return np.array(image.convert("RGB"))
 
 
-def _eight_bit(values: np.ndarray) -> np.ndarray:
-    """Grey values of 16-bit, 32-bit or float pictures as uint8."""
+def _eight_bit(values: np.ndarray, white: float) -> np.ndarray:
+    """Grey values as uint8, where `white` is the brightest value; brighter pictures are scaled by their own maximum."""
     values = np.nan_to_num(values.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
-    top = values.max(initial=0.0)
-    white = 1.0 if top <= 1.0 else 255.0 if top <= 255.0 else 65535.0 if top <= 65535.0 else top
+    white = max(white, float(values.max(initial=0.0)))
     return np.clip(np.rint(values / white * 255.0), 0, 255).astype(np.uint8)
 
 

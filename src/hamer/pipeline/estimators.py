@@ -1,0 +1,310 @@
+"""From hands found in pictures to hands in 3D: by the network, by fitting keypoints, or by both.
+
+An estimator takes a chunk of pictures with the hands found in each and returns the reconstructed hands of each. Everything
+inside happens in the right-hand convention (left hands mirrored); `_assemble` mirrors back. N counts the hands of a chunk.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+
+from hamer.crops import CropBatch, hand_crops
+from hamer.fitting import FitOptions, HandPose, fit_hands
+from hamer.geometry.cameras import project, solve_translation, undistort_points
+from hamer.geometry.mirroring import mirror_axis_angle, mirror_points
+from hamer.geometry.rotations import rotmat_to_aa
+from hamer.hand_models import HandModel
+from hamer.pipeline.pictures import Picture
+from hamer.structures import Camera, Hand, HandBoxes, HandParameters
+
+logger = logging.getLogger(__name__)
+
+
+class Estimator(Protocol):
+    """What the pipeline asks of the part that turns found hands into 3D."""
+
+    name: str
+    hand_model: HandModel
+
+    def __call__(
+        self, pictures: Sequence[Picture], cameras: Sequence[Camera], found: Sequence[HandBoxes]
+    ) -> list[list[Hand]]:
+        """The hands of every picture, in the order found; a hand that cannot be estimated is left out."""
+        ...
+
+
+@dataclass
+class _Estimate:
+    """Parameters of N hands, right-hand convention: rotation matrices, betas, translation (N, 3) metres, valid (N,)."""
+
+    global_orient: torch.Tensor
+    hand_pose: torch.Tensor
+    betas: torch.Tensor
+    translation: torch.Tensor
+    valid: torch.Tensor
+
+
+@dataclass
+class _Flat:
+    """The hands of several pictures in one row: arrays of N, and the picture that each belongs to."""
+
+    picture_index: np.ndarray
+    hands: HandBoxes
+    camera_matrix: torch.Tensor  # (N, 3, 3)
+    keypoints_2d: torch.Tensor  # (N, 21, 3) undistorted px and confidence, NaN where the detector gave none
+
+    @classmethod
+    def of(cls, cameras: Sequence[Camera], found: Sequence[HandBoxes]) -> _Flat:
+        index = np.repeat(np.arange(len(found)), [len(f) for f in found])
+        matrices = torch.from_numpy(np.stack([cameras[i].matrix for i in index])).float()
+        points = torch.from_numpy(np.concatenate([_undistorted(f, c) for f, c in zip(found, cameras, strict=True)]))
+        return cls(index, _concatenated(found), matrices, points.float())
+
+
+class FittingEstimator:
+    """Hands from the detector's keypoints alone (`hamer.fitting`): needs no trained weights.
+
+    Args:
+        hand_model: the hand to fit.
+        options: weights of the fit; None for the defaults.
+    """
+
+    def __init__(self, hand_model: HandModel, options: FitOptions | None = None) -> None:
+        self.hand_model = hand_model.eval()
+        self.options = options or FitOptions()
+        self.name = f"keypoint fit ({hand_model.name} hand)"
+
+    def __call__(
+        self, pictures: Sequence[Picture], cameras: Sequence[Camera], found: Sequence[HandBoxes]
+    ) -> list[list[Hand]]:
+        """See `Estimator`. Raises ValueError where the detector gave hands without keypoints."""
+        if not any(len(f) for f in found):
+            return [[] for _ in found]
+        flat = _Flat.of(cameras, found)
+        if flat.hands.keypoints_2d is None:
+            raise ValueError(
+                "fitting needs keypoints_2d for the given hands, and only boxes were given; use the mediapipe detector's "
+                "landmarks (hamer.detectors.load('boxes') fills them in), or a network: from_pretrained('hamer.ckpt')"
+            )
+        return _assemble(self.hand_model, _fit(self.hand_model, flat, self.options), flat, cameras, len(found))
+
+
+class NetworkEstimator:
+    """Hands from crops by HAMER, optionally refined by the detector's keypoints.
+
+    Args:
+        network: a `hamer.models.HAMER` on its device.
+        rescale_factor: how much of the hand's surroundings a crop shows, times the box.
+        batch_size: crops a forward pass.
+        refine: fit the result to the detector's keypoints where there are any.
+        autocast: dtype of the backbone and head (torch.float32: the reference).
+    """
+
+    def __init__(
+        self,
+        network: Any,
+        *,
+        rescale_factor: float = 2.0,
+        batch_size: int = 8,
+        refine: bool = False,
+        autocast: torch.dtype = torch.float32,
+        options: FitOptions | None = None,
+    ) -> None:
+        self.network = network.eval()
+        self.hand_model: HandModel = network.mano.hand_model
+        self.rescale_factor = rescale_factor
+        self.batch_size = batch_size
+        self.refine = refine
+        self.autocast = autocast
+        self.options = options or FitOptions()
+        self.name = "hamer" + (" + keypoint refinement" if refine else "")
+
+    def __call__(
+        self, pictures: Sequence[Picture], cameras: Sequence[Camera], found: Sequence[HandBoxes]
+    ) -> list[list[Hand]]:
+        """See `Estimator`."""
+        if not any(len(f) for f in found):
+            return [[] for _ in found]
+        flat = _Flat.of(cameras, found)
+        estimate = self._predict(pictures, flat, cameras)
+        if self.refine and flat.hands.keypoints_2d is not None:
+            initial = HandPose(
+                estimate.global_orient, estimate.hand_pose, estimate.betas, estimate.translation
+            )
+            refined = _fit(self.hand_model, flat, self.options, initial)
+            estimate = _where(refined.valid, refined, estimate)
+        return _assemble(self.hand_model, estimate, flat, cameras, len(found))
+
+    @torch.inference_mode()
+    def _predict(self, pictures: Sequence[Picture], flat: _Flat, cameras: Sequence[Camera]) -> _Estimate:
+        device = next(self.network.parameters()).device
+        parts: dict[str, list[torch.Tensor]] = {k: [] for k in ("global_orient", "hand_pose", "betas", "joints", "points")}
+        for crops in self._crops(pictures, flat):
+            batch = {k: v.to(device) for k, v in crops.to_batch().items()}
+            with torch.autocast(device.type, self.autocast, enabled=self.autocast != torch.float32):
+                output = self.network(batch)
+            for key in ("global_orient", "hand_pose", "betas"):
+                parts[key].append(output["pred_mano_params"][key].float().cpu())
+            parts["joints"].append(output["pred_keypoints_3d"].float().cpu())
+            parts["points"].append(_crop_to_picture(output["pred_keypoints_2d"].float().cpu(), crops))
+        merged = {k: torch.cat(v) for k, v in parts.items()}
+        translation = _translations(merged["joints"], merged["points"], flat, cameras)
+        valid = torch.isfinite(translation).all(-1) & torch.isfinite(merged["joints"]).all(-1).all(-1)
+        return _Estimate(merged["global_orient"][:, 0], merged["hand_pose"], merged["betas"], translation, valid)
+
+    def _crops(self, pictures: Sequence[Picture], flat: _Flat) -> Iterator[CropBatch]:
+        """Crops in batches of `batch_size`, over the borders of pictures."""
+        waiting: list[CropBatch] = []
+        for index in np.unique(flat.picture_index):
+            hands = flat.hands[flat.picture_index == index]
+            waiting.append(hand_crops(pictures[index].rgb, hands.boxes, hands.is_right, rescale_factor=self.rescale_factor))
+            while sum(len(c) for c in waiting) >= self.batch_size:
+                joined = CropBatch.cat(waiting)
+                yield joined[: self.batch_size]
+                waiting = [joined[self.batch_size :]] if len(joined) > self.batch_size else []
+        if waiting:
+            yield CropBatch.cat(waiting)
+
+
+def _fit(model: HandModel, flat: _Flat, options: FitOptions, initial: HandPose | None = None) -> _Estimate:
+    points_3d = flat.hands.keypoints_3d
+    fit = fit_hands(
+        model,
+        flat.keypoints_2d,
+        torch.from_numpy(flat.hands.is_right),
+        flat.camera_matrix,
+        keypoints_3d=None if points_3d is None else torch.from_numpy(points_3d),
+        initial=initial,
+        options=options,
+    )
+    return _Estimate(fit.global_orient, fit.hand_pose, fit.betas, fit.translation, fit.valid)
+
+
+def _where(mask: torch.Tensor, yes: _Estimate, no: _Estimate) -> _Estimate:
+    def pick(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+        return torch.where(mask.reshape(-1, *[1] * (a.ndim - 1)), a, b)
+
+    return _Estimate(
+        pick(yes.global_orient, no.global_orient),
+        pick(yes.hand_pose, no.hand_pose),
+        pick(yes.betas, no.betas),
+        pick(yes.translation, no.translation),
+        yes.valid | no.valid,
+    )
+
+
+def _crop_to_picture(points: torch.Tensor, crops: CropBatch) -> torch.Tensor:
+    """(N, 21, 2) in crop widths about the crop's centre, mirrored for left hands, to pixels of the picture."""
+    sign = torch.as_tensor(crops.right, dtype=points.dtype) * 2 - 1
+    scale = torch.as_tensor(crops.box_size, dtype=points.dtype)[:, None, None]
+    flipped = points * torch.stack([sign, torch.ones_like(sign)], -1)[:, None]
+    return torch.as_tensor(crops.box_center, dtype=points.dtype)[:, None] + scale * flipped
+
+
+def _translations(
+    joints: torch.Tensor, points: torch.Tensor, flat: _Flat, cameras: Sequence[Camera]
+) -> torch.Tensor:
+    """(N, 3): where each hand stands so that its joints project where the network saw them, right-hand convention."""
+    sign = torch.from_numpy(np.where(flat.hands.is_right, 1.0, -1.0)).float()
+    mirror = torch.stack([sign, torch.ones_like(sign), torch.ones_like(sign)], -1)
+    undistorted = torch.stack(
+        [_undistort(p, cameras[i]) for p, i in zip(points, flat.picture_index, strict=True)]
+    )
+    return solve_translation(joints * mirror[:, None], undistorted, flat.camera_matrix) * mirror
+
+
+def _assemble(
+    model: HandModel, estimate: _Estimate, flat: _Flat, cameras: Sequence[Camera], n_pictures: int
+) -> list[list[Hand]]:
+    """`Hand`s of every picture from parameters in the right-hand convention; invalid ones are left out and logged."""
+    with torch.inference_mode():
+        output = model(estimate.global_orient, estimate.hand_pose, estimate.betas, transl=estimate.translation)
+    arrays = {
+        "vertices": output.vertices.numpy(),
+        "joints": output.joints.numpy(),
+        "translation": estimate.translation.numpy(),
+        "orient": rotmat_to_aa(estimate.global_orient).numpy(),
+        "pose": rotmat_to_aa(estimate.hand_pose).numpy(),
+        "betas": estimate.betas.numpy(),
+    }
+    hands: list[list[Hand]] = [[] for _ in range(n_pictures)]
+    for i, picture in enumerate(flat.picture_index):
+        if not bool(estimate.valid[i]):
+            logger.warning("picture %d of the chunk: a hand could not be estimated from its keypoints", picture)
+            continue
+        one = {k: v[i] for k, v in arrays.items()}
+        hands[picture].append(_hand(len(hands[picture]), one, flat.hands[i : i + 1], cameras[picture]))
+    return hands
+
+
+def _hand(index: int, values: dict[str, np.ndarray], found: HandBoxes, camera: Camera) -> Hand:
+    """One hand from its arrays in the right-hand convention, mirrored back where it is a left one."""
+    right = bool(found.is_right[0])
+    if not right:
+        values = {
+            **{k: mirror_points(values[k]) for k in ("vertices", "joints", "translation")},
+            "orient": mirror_axis_angle(values["orient"]),
+            "pose": mirror_axis_angle(values["pose"]),
+            "betas": values["betas"],
+        }
+    score = float(found.scores[0])
+    confidence = np.full(21, score) if found.keypoints_2d is None else np.nan_to_num(found.keypoints_2d[0, :, 2])
+    return Hand(
+        id=index,
+        is_right=right,
+        score=score,
+        box=found.boxes[0],
+        vertices=values["vertices"],
+        joints=values["joints"],
+        keypoints_2d=_projected(values["joints"], camera),
+        joint_confidence=np.clip(confidence, 0.0, 1.0),
+        camera_translation=values["translation"],
+        parameters=HandParameters(values["orient"], values["pose"].reshape(45), values["betas"]),
+    )
+
+
+def _projected(joints: np.ndarray, camera: Camera) -> np.ndarray:
+    distortion = torch.tensor(camera.distortion, dtype=torch.float64) if camera.distortion else None
+    return project(torch.from_numpy(joints).double(), torch.from_numpy(camera.matrix), distortion).numpy()
+
+
+def _undistort(points: torch.Tensor, camera: Camera) -> torch.Tensor:
+    """(..., 2) px of the picture to px of the pinhole camera with the same matrix."""
+    if not camera.distortion:
+        return points
+    distortion = torch.tensor(camera.distortion, dtype=torch.float64)
+    return undistort_points(points.double(), torch.from_numpy(camera.matrix), distortion).to(points.dtype)
+
+
+def _undistorted(found: HandBoxes, camera: Camera) -> np.ndarray:
+    if found.keypoints_2d is None:
+        return np.full((len(found), 21, 3), np.nan, np.float32)
+    points = found.keypoints_2d.copy()
+    points[..., :2] = _undistort(torch.from_numpy(points[..., :2]), camera).numpy()
+    return points
+
+
+def _concatenated(found: Sequence[HandBoxes]) -> HandBoxes:
+    """All hands in one row; keypoints are NaN for those whose detector gave none."""
+
+    def points(name: str) -> np.ndarray | None:
+        if all(getattr(f, name) is None for f in found if len(f)):
+            return None
+        blank = (21, 3)
+        return np.concatenate(
+            [np.full((len(f), *blank), np.nan) if getattr(f, name) is None else getattr(f, name) for f in found]
+        )
+
+    return HandBoxes(
+        np.concatenate([f.boxes for f in found]),
+        np.concatenate([f.is_right for f in found]),
+        np.concatenate([f.scores for f in found]),
+        points("keypoints_2d"),
+        points("keypoints_3d"),
+    )
