@@ -54,7 +54,10 @@ class RunFolder:
         return int(self._ended.get(self.names[picture], {}).get("hands", 0))
 
     def record_done(self, picture: Path, result: Reconstruction) -> None:
-        """Note that everything about `picture` is written."""
+        """Note that everything about `picture` is written; take away what an earlier run wrote for hands that are no more."""
+        for stale in range(len(result.hands), self.hands_of(picture)):
+            for suffix in (".png", ".obj"):
+                (self.folder / f"{self.names[picture]}_{stale}{suffix}").unlink(missing_ok=True)
         self._record(picture, {"status": "done", "hands": len(result.hands)})
 
     def record_failed(self, picture: Path, error: Exception) -> None:
@@ -72,7 +75,11 @@ class RunFolder:
         if not self._journal.is_file():
             return {}
         entries = {}
-        for line in self._journal.read_text(encoding="utf-8", errors="replace").splitlines():
+        text = self._journal.read_text(encoding="utf-8", errors="replace")
+        if text and not text.endswith("\n"):
+            with self._journal.open("a", encoding="utf-8") as file:
+                file.write("\n")
+        for line in text.splitlines():
             try:
                 entry = json.loads(line)
                 entries[entry["name"]] = entry

@@ -1,0 +1,43 @@
+"""`hamer info`: what is installed and which files are here."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import platform
+from typing import Any
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add `info` to the command line."""
+    parser = subparsers.add_parser(
+        "info",
+        help="what is installed, which weights are here",
+        description="Print versions, devices and the weights found. Paste it into a bug report.",
+    )
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the report."""
+    import torch
+
+    from hamer import __version__
+    from hamer.assets import cache_dir, find_original
+
+    print(f"hamer {__version__}, Python {platform.python_version()}, {platform.system()} {platform.machine()}")
+    for package in ("torch", "numpy", "opencv-python-headless", "numba", "ai-edge-litert", "trimesh"):
+        print(f"  {package:24s} {_version(package)}")
+    devices = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    print(f"devices: CPU with {torch.get_num_threads()} threads" + "".join(f", {d}" for d in devices))
+    print(f"cache: {cache_dir()}")
+    for name in ("hamer_checkpoint", "mano"):
+        print(f"{name}: {find_original(name) or f'not here (hamer fetch {name})'}")
+    return 0
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
