@@ -1,0 +1,36 @@
+"""The original's demo command, with its flags and its defaults: `python demo.py --img_folder example_data --out_folder demo_out`.
+
+`hamer demo` is the same with defaults that need no downloads.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from hamer.cli.demo import add_arguments, run
+from hamer.errors import HamerError
+
+
+def main() -> int:
+    """Parse the original's flags and run the demo."""
+    parser = argparse.ArgumentParser(description="HaMeR demo, as the original's")
+    add_arguments(
+        parser,
+        checkpoint="_DATA/hamer_ckpts/checkpoints/hamer.ckpt",
+        body_detector="vitdet",
+        file_type=["*.jpg", "*.png"],
+    )
+    try:
+        return run(parser.parse_args())
+    except HamerError as error:
+        print(f"demo.py: {error}", file=sys.stderr)
+        print(
+            "Without the original's weights: python demo.py --checkpoint none --body_detector mediapipe "
+            "(or: hamer demo)", file=sys.stderr,
+        )  # fmt: skip
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
