@@ -7,8 +7,9 @@ BIN := $(VENV)/bin
 ifeq ($(OS),Windows_NT)
 BIN := $(VENV)/Scripts
 endif
-# The CPU build of torch is a tenth of the default one. TORCH names another, e.g. TORCH=torch for the default build.
-TORCH ?= $(shell $(PYTHON) tools/choose_torch.py)
+# What pip is asked for. On Linux its default is the CUDA build (several GB); a machine without a GPU can pass the arguments that
+# pytorch.org's selector shows for "CPU": make demo TORCH="torch --index-url ..."
+TORCH ?= torch==2.13.0
 
 .PHONY: demo test test-all check benchmarks clean
 

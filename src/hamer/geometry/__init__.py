@@ -1,1 +1,5 @@
-"""To be described by its owner."""
+"""Rotations, cameras, similarity alignment, boxes and mirroring: pure functions whose leading dimensions are free.
+
+Import from the modules: `rotations`, `cameras`, `intrinsics`, `similarity`, `boxes`, `mirroring`. Torch functions keep dtype and device and are
+differentiable; `boxes` is plain NumPy. Frames, units and joint orders are those of docs/conventions.md.
+"""

@@ -1,0 +1,154 @@
+"""Square, turned regions of a picture: where the networks look, and the way back to picture pixels.
+
+A region's own coordinates run from 0 to 1 to the right and down. Its angle turns it clockwise as seen in the picture (y down):
+at angle 0 it is upright, at pi/2 its upward direction points to the picture's right.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from hamer.detectors.skeleton import INDEX_MCP, MIDDLE_MCP, RING_MCP, WRIST
+
+
+@dataclass
+class Regions:
+    """N squares: `centers` (N, 2) px, `sizes` (N,) side in px, `angles` (N,) radians, `mirrored` (N,) looked at in a mirror."""
+
+    centers: np.ndarray
+    sizes: np.ndarray
+    angles: np.ndarray
+    mirrored: np.ndarray
+
+    @classmethod
+    def of(cls, centers: np.ndarray, sizes: np.ndarray, angles: np.ndarray | float = 0.0, mirrored: bool = False) -> Regions:
+        """Regions from arrays; a single angle or mirror flag holds for all."""
+        centers = np.asarray(centers, float).reshape(-1, 2)
+        n = len(centers)
+        return cls(
+            centers,
+            np.broadcast_to(np.asarray(sizes, float), (n,)).copy(),
+            np.broadcast_to(np.asarray(angles, float), (n,)).copy(),
+            np.full(n, mirrored),
+        )
+
+    @classmethod
+    def concatenate(cls, parts: list[Regions]) -> Regions:
+        """All regions of `parts` in their order."""
+        if not parts:
+            return cls.of(np.zeros((0, 2)), np.zeros(0))
+        names = ("centers", "sizes", "angles", "mirrored")
+        return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+
+    def __len__(self) -> int:
+        return len(self.centers)
+
+    def __getitem__(self, index: slice | np.ndarray) -> Regions:
+        return Regions(self.centers[index], self.sizes[index], self.angles[index], self.mirrored[index])
+
+    def changed(self, *, turn: float = 0.0, zoom: float = 1.0, mirror: bool = False) -> Regions:
+        """The same places looked at otherwise: turned by `turn` radians, enlarged by `zoom`, mirrored."""
+        return Regions(self.centers, self.sizes * zoom, self.angles + turn, self.mirrored ^ mirror)
+
+    def rotations(self) -> np.ndarray:
+        """(N, 2, 2) matrices that take a region's axes to the picture's, the mirror included."""
+        cos, sin = np.cos(self.angles), np.sin(self.angles)
+        flip = np.where(self.mirrored, -1.0, 1.0)
+        return np.stack([np.stack([cos * flip, -sin], -1), np.stack([sin * flip, cos], -1)], -2)
+
+    def to_picture(self, points: np.ndarray) -> np.ndarray:
+        """Points (N, K, 2) in the regions' 0..1 coordinates as picture pixels."""
+        offsets = (points - 0.5) * self.sizes[:, None, None]
+        return self.centers[:, None] + np.einsum("nij,nkj->nki", self.rotations(), offsets)
+
+    def directions_to_picture(self, vectors: np.ndarray) -> np.ndarray:
+        """Vectors (N, K, 3), x right, y down, z into the picture, turned from the regions' axes to the picture's."""
+        turned = vectors.copy()
+        turned[..., :2] = np.einsum("nij,nkj->nki", self.rotations(), vectors[..., :2])
+        return turned
+
+
+def unit_angle(angles: np.ndarray) -> np.ndarray:
+    """Angles brought into -pi..pi."""
+    return (angles + np.pi) % (2 * np.pi) - np.pi
+
+
+def upward_angle(start: np.ndarray, end: np.ndarray) -> np.ndarray:
+    """Angle (N,) of regions whose upward direction runs from `start` (N, 2) to `end` (N, 2), px."""
+    direction = end - start
+    return np.arctan2(direction[:, 0], -direction[:, 1])
+
+
+def regions_from_palms(boxes: np.ndarray, keypoints: np.ndarray) -> Regions:
+    """Whole-hand regions from palms: `boxes` (N, 4) xyxy px, `keypoints` (N, 7, 2) px, the palm detector's.
+
+    The region points from the wrist (0) to the middle finger's base (2), is 2.6 times the palm's longer side, and moved half a
+    palm towards the fingers. Source: MediaPipe Hands (Zhang et al. 2020), its published graph's constants.
+    """
+    angles = upward_angle(keypoints[:, 0], keypoints[:, 2])
+    extent = (boxes[:, 2:] - boxes[:, :2]).max(-1)
+    centers = (boxes[:, 2:] + boxes[:, :2]) / 2
+    up = np.stack([np.sin(angles), -np.cos(angles)], -1)
+    return Regions.of(centers + 0.5 * extent[:, None] * up, 2.6 * extent, angles)
+
+
+#: Wrist, thumb up to its first joint, and the two lower joints of the fingers: the joints that hardly move when fingers bend.
+_STEADY = [0, 1, 2, 3, 5, 6, 9, 10, 13, 14, 17, 18]
+
+
+def regions_from_keypoints(keypoints: np.ndarray) -> Regions:
+    """Whole-hand regions from a first guess of `keypoints` (N, 21, 2) px.
+
+    The region points from the wrist to the bases of the fingers, is twice the longer side of the steady joints' box in those axes
+    and moved up by a tenth. Source: the same graph's tracking region.
+    """
+    bases = (keypoints[:, INDEX_MCP] + keypoints[:, RING_MCP]) / 4 + keypoints[:, MIDDLE_MCP] / 2
+    angles = upward_angle(keypoints[:, WRIST], bases)
+    cos, sin = np.cos(angles), np.sin(angles)
+    right, up = np.stack([cos, sin], -1), np.stack([sin, -cos], -1)
+    steady = keypoints[:, _STEADY]
+    across, along = np.einsum("nkc,nc->nk", steady, right), np.einsum("nkc,nc->nk", steady, up)
+    middle_across = (across.max(-1) + across.min(-1)) / 2
+    middle_along = (along.max(-1) + along.min(-1)) / 2
+    extent_along = np.ptp(along, axis=-1)
+    middle_along = middle_along + 0.1 * extent_along
+    centers = middle_across[:, None] * right + middle_along[:, None] * up
+    return Regions.of(centers, 2.0 * np.maximum(np.ptp(across, axis=-1), extent_along), angles)
+
+
+class Pyramid:
+    """A picture (H, W, 3) uint8 RGB with its halvings, so that a small crop of a large region is not aliased.
+
+    Halvings are made when first needed.
+    """
+
+    def __init__(self, image: np.ndarray) -> None:
+        self.image = image
+        self._levels = [image]
+        while min(self._levels[-1].shape[:2]) >= 2 and max(self._levels[-1].shape[:2]) > 96:
+            height, width = self._levels[-1].shape[:2]
+            half = cv2.resize(self._levels[-1], (max(1, width // 2), max(1, height // 2)), interpolation=cv2.INTER_AREA)
+            self._levels.append(half)
+
+    def cut(self, regions: Regions, index: int, side: int, border: int) -> np.ndarray:
+        """Region `index` as (side, side, 3) float32 in 0..1; `border` is OpenCV's border mode for what lies outside."""
+        size = max(float(regions.sizes[index]), 1.0)
+        level = int(np.clip(np.floor(np.log2(size / side)), 0, len(self._levels) - 1))
+        source = self._levels[level]
+        scale = np.array([source.shape[1] / self.image.shape[1], source.shape[0] / self.image.shape[0]])
+        matrix = regions.rotations()[index] * (size / side)
+        # Pixel centres: pixel (0, 0) of the crop covers the region's corner, so its centre is half a pixel inside.
+        origin = regions.centers[index] + matrix @ np.full(2, 0.5 - side / 2)
+        inverse = np.column_stack([matrix * scale[:, None], origin * scale - 0.5])
+        enlarged = size / side < 1
+        crop = cv2.warpAffine(
+            source,
+            inverse,
+            (side, side),
+            flags=(cv2.INTER_CUBIC if enlarged else cv2.INTER_LINEAR) | cv2.WARP_INVERSE_MAP,
+            borderMode=border,
+        )
+        return crop.astype(np.float32) / 255.0
