@@ -154,9 +154,7 @@ class HandModel(nn.Module):
         pose = self.pose_from_components(components)
         return self.forward_axis_angle(global_orient, pose, betas, transl, flat_hand_mean=flat_hand_mean)
 
-    def pose_from_components(
-        self, components: Float[Tensor, "*batch n_components"]
-    ) -> Float[Tensor, "*batch 45"]:
+    def pose_from_components(self, components: Float[Tensor, "*batch n_components"]) -> Float[Tensor, "*batch 45"]:
         """Axis-angle pose without the mean, of coefficients of the first n principal components."""
         n, available = components.shape[-1], len(self.hands_components)
         if n > available:

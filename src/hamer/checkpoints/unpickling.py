@@ -1,0 +1,148 @@
+"""Pickles read as data: an allow-list of classes, none of which runs code of the file's choosing.
+
+A pickle is a small program that may name any function of any module and call it. Here every name is looked up in a table; what
+the table lacks is refused before anything is imported. SciPy's sparse matrices and chumpy's objects, which the licensed MANO
+file holds, are read without either package: stand-ins keep their data, and the result holds plain arrays.
+"""
+
+from __future__ import annotations
+
+import io
+import pickle
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from hamer.checkpoints.stand_ins import CHUMPY_CLASSES, SPARSE_CLASSES, StandIn, to_plain
+from hamer.errors import HamerError, UnsafeFileError
+
+
+class UnreadablePickleError(HamerError, ValueError):
+    """A pickle that is cut short, damaged, or no pickle at all."""
+
+
+def load_pickle(
+    source: str | Path | bytes | BinaryIO, *, allow: Mapping[str, Any] | None = None, encoding: str = "latin1"
+) -> Any:
+    """The content of a pickle, with sparse matrices and chumpy objects as plain NumPy arrays.
+
+    Args:
+        source: a path, the bytes, or an open binary file.
+        allow: further names, "module.Class" -> what stands for it. Give stand-ins that only keep data: whatever
+            is given here the file may call with arguments of its choice.
+        encoding: how Python 2 strings are decoded; "latin1" is what NumPy arrays from Python 2 need.
+
+    Raises:
+        UnsafeFileError: the file asks for something that is not on the list; nothing was executed.
+        UnreadablePickleError: the file is truncated, damaged or no pickle.
+        FileNotFoundError: there is no such file.
+    """
+    if isinstance(source, (str, Path)):
+        with Path(source).open("rb") as file:
+            return _load(file, f"{source}", allow, encoding)
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        return _load(io.BytesIO(source), f"pickle of {len(source)} bytes", allow, encoding)
+    return _load(source, str(getattr(source, "name", "pickle")), allow, encoding)
+
+
+def _load(file: BinaryIO, name: str, allow: Mapping[str, Any] | None, encoding: str) -> Any:
+    reader = AllowListUnpickler(file, name=name, allow=allow, encoding=encoding)
+    try:
+        return to_plain(reader.load())
+    except UnsafeFileError:
+        raise
+    except Exception as error:  # a damaged stream fails in as many ways as there are opcodes
+        raise UnreadablePickleError(
+            f"{name} must be a complete pickle of arrays and plain containers, but reading it failed with "
+            f"{type(error).__name__}: {error}. The file is probably truncated or damaged: fetch or copy it again"
+        ) from error
+
+
+class AllowListUnpickler(pickle.Unpickler):
+    """An unpickler that knows only the names in its table.
+
+    Names are whole strings: a dotted name such as "ndarray.tofile" is no way around the table, since no attribute
+    is ever looked up. Persistent ids are refused; a subclass that knows its own may override `persistent_load`.
+    """
+
+    def __init__(
+        self, file: BinaryIO, *, name: str = "pickle", allow: Mapping[str, Any] | None = None, encoding: str = "latin1"
+    ) -> None:
+        super().__init__(file, encoding=encoding)  # type: ignore[arg-type]
+        self._name = name
+        self._table: dict[str, Any] = {**_TABLE, **(allow or {})}
+
+    def find_class(self, module: str, name: str) -> Any:
+        """What the table holds for `module.name`, or an UnsafeFileError that says what the file asked for."""
+        full_name = f"{module}.{name}"
+        if full_name not in self._table:
+            raise UnsafeFileError(
+                f"{self._name} asks for {full_name}, which is not on the list of harmless names; nothing was executed. "
+                "Expected only arrays, numbers, texts and containers. Do not load this file unless you trust its source"
+            )
+        return self._table[full_name]
+
+    def persistent_load(self, pid: Any) -> Any:
+        """Refuse references to things outside the file."""
+        raise UnsafeFileError(
+            f"{self._name} refers to data outside itself (persistent id {pid!r}); nothing was executed"
+        )
+
+
+def _encode(text: str, encoding: str = "utf-8") -> bytes:
+    """How Python 3 writes bytes at protocol 2. Only these two codecs: looking up others would import modules by name."""
+    if encoding not in ("latin1", "latin-1", "utf-8", "utf8"):
+        raise ValueError(f"bytes must be encoded as latin1 or utf-8, got {encoding!r}")
+    return text.encode(encoding)
+
+
+def _reconstruct_object(cls: type, base: type, state: Any) -> Any:
+    """How protocols 0 and 1 make an instance: only of stand-ins, and only from nothing."""
+    if not (isinstance(cls, type) and issubclass(cls, StandIn)) or base is not object or state is not None:
+        raise ValueError(f"protocol 0 object of {cls!r} with base {base!r} is not supported")
+    return cls()
+
+
+def _array_shell(subtype: type, shape: Any, dtype: Any) -> np.ndarray:
+    """An empty array whose content the pickle's next step sets; the shape is always (0,) in files that NumPy wrote."""
+    if subtype is not np.ndarray or tuple(shape) != (0,):
+        raise ValueError(f"array must start as an empty ndarray, got {subtype!r} of shape {shape}")
+    return np.ndarray.__new__(np.ndarray, (0,), dtype)
+
+
+def _array_from_buffer(buffer: Any, dtype: np.dtype, shape: Any, order: str, *_axis_order: Any) -> np.ndarray:
+    """How protocol 5 writes a contiguous array."""
+    return np.frombuffer(buffer, dtype=dtype).reshape(shape, order=order)  # type: ignore[call-overload]
+
+
+def _scalar(dtype: np.dtype, data: Any = None) -> Any:
+    """A NumPy scalar from its bytes (text when Python 2 wrote it)."""
+    raw = data.encode("latin1") if isinstance(data, str) else data
+    if dtype.hasobject or not isinstance(raw, bytes):
+        raise ValueError(f"scalar of {dtype} must come as bytes, got {type(data).__name__}")
+    return np.frombuffer(raw, dtype=dtype, count=1)[0]
+
+
+def _table() -> dict[str, Callable[..., Any]]:
+    """Full name -> what is used for it. Nothing in here opens, imports, calls back or looks up attributes."""
+    table: dict[str, Any] = {
+        "_codecs.encode": _encode,
+        "collections.OrderedDict": OrderedDict,
+        "numpy.dtype": np.dtype,
+        "numpy.ndarray": np.ndarray,
+    }
+    for builtin in (set, frozenset, list, dict, tuple, slice, complex, object):
+        table[f"builtins.{builtin.__name__}"] = table[f"__builtin__.{builtin.__name__}"] = builtin
+    for package in ("numpy.core", "numpy._core"):
+        table[f"{package}.multiarray._reconstruct"] = _array_shell
+        table[f"{package}.multiarray.scalar"] = _scalar
+        table[f"{package}.numeric._frombuffer"] = _array_from_buffer
+    for module in ("copy_reg", "copyreg"):
+        table[f"{module}._reconstructor"] = _reconstruct_object
+    return {**table, **SPARSE_CLASSES, **CHUMPY_CLASSES}
+
+
+_TABLE = _table()
