@@ -35,7 +35,7 @@ class Mesh:
         bad = int((~np.isfinite(self.vertices)).any(axis=1).sum())
         if bad:
             raise ValueError(
-                f"Mesh.vertices must be finite metres, got {bad} of {len(self.vertices)} vertices with NaN or infinity; "
+                f"Mesh.vertices must be finite metres, got {bad} of {len(self.vertices)} with NaN or infinity; "
                 "leave this hand out or repair its parameters"
             )
         if self.faces.size and not (self.faces.min() >= 0 and self.faces.max() < len(self.vertices)):

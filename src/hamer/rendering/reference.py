@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 
 from .scene import Scene
-from .shading import shade
+from .tiles import shade
 
 _BAND_SAMPLES = 2_000_000  # bounds memory: the picture is drawn in bands of rows of at most so many samples
 
@@ -80,7 +80,7 @@ def _gradient(corners: np.ndarray, w: np.ndarray, area: np.ndarray) -> tuple[np.
 def _spans(
     corners: np.ndarray, left: int, top: int, right: int, bottom: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """For every triangle and sample row that it crosses: triangle, row, first column, column after the last; each (R,)."""
+    """Per triangle and sample row that it crosses: triangle, row, first column, column after the last; each (R,)."""
     order = np.argsort(corners[:, :, 1], axis=1, kind="stable")
     u = np.take_along_axis(corners[:, :, 0], order, axis=1)
     v = np.take_along_axis(corners[:, :, 1], order, axis=1)

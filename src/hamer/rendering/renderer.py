@@ -18,7 +18,7 @@ import numpy as np
 
 from hamer.structures import Camera
 
-from . import reference
+from . import reference, tiles
 from .meshes import Mesh
 from .scene import Scene, build_scene
 
@@ -31,9 +31,9 @@ Backend = Literal["auto", "numba", "numpy"]
 class Rendered:
     """What a camera sees of some meshes, H x W pixels.
 
-    `color` (H, W, 3) float32 RGB in 0..1, not multiplied by alpha, 0 where nothing is; `alpha` (H, W) float32 share of the pixel
-    that is covered; `depth` (H, W) float32 z in metres of the nearest surface in the pixel, 0 where nothing is; `hand_id`
-    (H, W) int16 number of the mesh that it belongs to, -1 where nothing is.
+    `color` (H, W, 3) float32 RGB in 0..1, not multiplied by alpha, 0 where nothing is; `alpha` (H, W) float32 share of
+    the pixel that is covered; `depth` (H, W) float32 z in metres of the nearest surface in the pixel, 0 where nothing
+    is; `hand_id` (H, W) int16 number of the mesh that it belongs to, -1 where nothing is.
     """
 
     color: np.ndarray
@@ -111,7 +111,7 @@ def side_view(
     supersample: int = 2,
     backend: Backend = "auto",
 ) -> Rendered:
-    """The meshes turned by `angle` degrees about the vertical axis through their common centre, then drawn as by `render`.
+    """The meshes turned by `angle` degrees about the vertical axis through their common centre, then drawn.
 
     At 90 degrees a point nearer to the camera moves to the left of the picture, as in the original's side view.
     """
@@ -129,7 +129,8 @@ def side_view(
 def warmup() -> None:
     """Load and compile the drawing code now, so that the first picture is as quick as the others.
 
-    Takes a few seconds on the first run after an installation, well under a second later, when the code comes from disk.
+    Takes a few seconds on the first run after an installation, well under a second later, when the code comes
+    from disk.
     """
     triangle = Mesh([[0.0, 0.0, 1.0], [1.0, 0.0, 1.0], [0.0, 1.0, 1.0]], [[0, 1, 2]])  # type: ignore[arg-type]
     overlay(np.zeros((4, 4, 3), np.uint8), [triangle], Camera(4, 4, 0, 0))
@@ -239,20 +240,11 @@ def _kernels(backend: Backend) -> ModuleType | None:
         raise ValueError(f"render: backend must be 'auto', 'numba' or 'numpy', got {backend!r}")
     if backend == "numpy":
         return None
-    module = _import_kernels()
-    if module is None and backend == "numba":
+    if tiles.numba is not None:
+        return tiles
+    if backend == "numba":
         raise ValueError("render: backend 'numba' needs the package numba, which cannot be imported; use 'numpy'")
-    return module
-
-
-@functools.cache
-def _import_kernels() -> ModuleType | None:
-    try:
-        from . import tiles
-    except ImportError as error:
-        logger.info("numba cannot be imported (%s): drawing with NumPy, which is slower", error)
-        return None
-    return tiles
+    return None
 
 
 def _blend(color: np.ndarray, alpha: np.ndarray, image: np.ndarray, opacity: float) -> None:

@@ -25,8 +25,8 @@ Normals = Callable[[np.ndarray, np.ndarray], np.ndarray]
 class Scene:
     """Triangles ready to be rasterised.
 
-    `xy` (P, 2) pixels, `inverse_z` (P,) 1/metres, `positions` (P, 3) camera frame, `normals` (P, 3), `faces` (T, 3) into
-    these, `mesh_ids` (T,) which mesh a triangle belongs to, `colors` (M, 3) in 0..1.
+    `xy` (P, 2) pixels, `inverse_z` (P,) 1/metres, `positions` (P, 3) camera frame, `normals` (P, 3), `faces` (T, 3)
+    into these, `mesh_ids` (T,) which mesh a triangle belongs to, `colors` (M, 3) in 0..1.
     """
 
     xy: np.ndarray

@@ -5,7 +5,9 @@ processor's cache, and shaded afterwards, once per pixel and visible triangle. T
 nothing but their inputs, so any number of threads and callers may run them at a time (Numba's own parallel=True has a
 threading layer that is unsafe for concurrent callers).
 
-`reference.py` is the same in NumPy, and the place to read first.
+`reference.py` is the same in NumPy, and the place to read first. Everything that is compiled lives in this one file,
+and so does the shading formula that both share, because Numba's cache on disk looks for changes only in the file of the
+function that is called. Without Numba this module still imports, for the formula; `numba` is None then.
 """
 
 from __future__ import annotations
@@ -14,10 +16,12 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-import numba
 import numpy as np
 
-from . import shading
+try:
+    import numba
+except ImportError:  # an optional speed-up: reference.py draws the same
+    numba = None
 
 logger = logging.getLogger(__name__)
 
@@ -26,6 +30,8 @@ TILE = 32  # pixels; 64 x 64 samples of depth and index take 32 KB, which a core
 
 def _jit(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile `function` on its first call, without the GIL; keep the machine code on disk where a folder allows it."""
+    if numba is None:
+        return function
     try:
         return numba.njit(nogil=True, cache=True)(function)
     except RuntimeError as error:  # neither the package's folder nor the user's cache folder can be written
@@ -33,7 +39,49 @@ def _jit(function: Callable[..., Any]) -> Callable[..., Any]:
         return numba.njit(nogil=True)(function)
 
 
-_shade = _jit(shading.shade)
+# The lights stand still with respect to the camera: a large key light above and left of it, a weaker fill light at its
+# right, sky above and ground below as ambient light. Unit vectors towards them, camera frame (y down, z away from it).
+KEY = (-0.32, -0.50, -0.8047)
+FILL = (0.80, 0.10, -0.5916)
+
+
+def shade(nx: Any, ny: Any, nz: Any, px: Any, py: Any, pz: Any) -> tuple[Any, Any]:
+    """Diffuse factor and white highlight for a surface at (px, py, pz) with normal (nx, ny, nz), camera frame.
+
+    The normal need not be of unit length, but must lie on the side that is seen. A pixel's colour is
+    base colour * diffuse + highlight, clipped to 1.
+    """
+    scale = 1.0 / np.sqrt(np.maximum(px * px + py * py + pz * pz, 1e-30))
+    vx, vy, vz = -px * scale, -py * scale, -pz * scale
+    # An interpolated normal can lean away from the viewer near the silhouette: bend it back to the edge, no further.
+    scale = 1.0 / np.sqrt(np.maximum(nx * nx + ny * ny + nz * nz, 1e-30))
+    nx, ny, nz = nx * scale, ny * scale, nz * scale
+    facing = nx * vx + ny * vy + nz * vz
+    away = np.minimum(facing, 0.0)
+    nx, ny, nz = nx - away * vx, ny - away * vy, nz - away * vz
+    scale = 1.0 / np.sqrt(np.maximum(nx * nx + ny * ny + nz * nz, 1e-30))
+    nx, ny, nz = nx * scale, ny * scale, nz * scale
+    facing = np.maximum(facing, 0.0)
+
+    key = np.maximum(nx * KEY[0] + ny * KEY[1] + nz * KEY[2], 0.0)
+    fill = np.maximum(nx * FILL[0] + ny * FILL[1] + nz * FILL[2], 0.0)
+    ambient = 0.45 - 0.11 * ny
+    # Darker towards the silhouette, which keeps fingers apart where they lie over one another.
+    diffuse = (ambient + 0.63 * key + 0.15 * fill) * (0.60 + 0.40 * np.sqrt(facing))
+
+    # Blinn-Phong highlight of the key light, exponent 32.
+    hx, hy, hz = KEY[0] + vx, KEY[1] + vy, KEY[2] + vz
+    half = (nx * hx + ny * hy + nz * hz) / np.sqrt(np.maximum(hx * hx + hy * hy + hz * hz, 1e-30))
+    shine = np.maximum(half, 0.0)
+    shine = shine * shine
+    shine = shine * shine
+    shine = shine * shine
+    shine = shine * shine
+    shine = shine * shine
+    return diffuse, 0.10 * shine
+
+
+_shade = _jit(shade)
 
 
 @_jit
@@ -191,8 +239,8 @@ def draw_tiles(
 ) -> None:
     """Rasterise and shade the numbered `tiles` into the zeroed full-size outputs.
 
-    `color` (H, W, 3) 0..1, mean of the covered samples; `alpha` (H, W) share of samples covered; `depth` (H, W) metres and
-    `label` (H, W) mesh number + 1 of the nearest sample.
+    `color` (H, W, 3) 0..1, mean of the covered samples; `alpha` (H, W) share of samples covered; `depth` (H, W) metres
+    and `label` (H, W) mesh number + 1 of the nearest sample.
     """
     height, width = alpha.shape
     columns = (width + TILE - 1) // TILE
