@@ -1,7 +1,8 @@
-"""Hand models in files: MANO's pickles, npz, safetensors, the `mano.*` buffers of a HaMeR checkpoint, and the open hand.
+"""Hand models in files: MANO's pickle, npz, safetensors, a checkpoint's `mano.*` buffers, and the open hand.
 
-Names inside files are MANO's own (`v_template`, `shapedirs`, `posedirs`, `J_regressor`, `weights`, `f`, `kintree_table`,
-`hands_mean`, `hands_components`); npz and safetensors that this package writes use the field names of `HandModelArrays`.
+Names inside files are MANO's own (`v_template`, `shapedirs`, `posedirs`, `J_regressor`, `weights`, `f`,
+`kintree_table`, `hands_mean`, `hands_components`); npz and safetensors that this package writes use the field names
+of `HandModelArrays`.
 """
 
 from __future__ import annotations
@@ -69,8 +70,9 @@ def find_mano(path: str | Path) -> Path:
         if candidate.is_file():
             return candidate
     raise FileNotFoundError(
-        f"no hand model at {path} (looked for {', '.join(c.name for c in candidates)}). MANO needs a licence: register at "
-        "https://mano.is.tue.mpg.de, download the models and copy MANO_RIGHT.pkl there; or use the open hand that comes with hamer"
+        f"no hand model at {path} (looked for {', '.join(c.name for c in candidates)}). MANO needs a licence: "
+        "register at https://mano.is.tue.mpg.de, download the models and copy MANO_RIGHT.pkl there; "
+        "or use the open hand that comes with hamer"
     )
 
 
@@ -106,7 +108,8 @@ def arrays_from_mapping(content: Mapping[str, Any], *, source: str = "hand model
 def arrays_from_state_dict(state_dict: Mapping[str, Any], prefix: str = "mano.") -> HandModelArrays:
     """The MANO model that a HaMeR checkpoint carries as buffers, e.g. `mano.v_template`.
 
-    Only the first 6 pose components are stored there; `hand_mean` is zero where the checkpoint was made with a flat mean.
+    Only the first 6 pose components are stored there; `hand_mean` is zero where the checkpoint was made with a flat
+    mean.
     """
     content = {
         name[len(prefix) :]: value.detach().cpu().numpy() if hasattr(value, "detach") else np.asarray(value)

@@ -1,7 +1,7 @@
-"""Stand-ins for the SciPy and chumpy objects of MANO's files: they keep the pickled state and turn it into plain arrays.
+"""Stand-ins for SciPy's and chumpy's objects: they keep the pickled state and turn it into plain arrays.
 
-chumpy (https://github.com/mattloper/chumpy) delays array operations; a pickled object holds the operation's terms. The classes here
-repeat what each operation of its `reordering` module means, on data alone.
+chumpy (https://github.com/mattloper/chumpy) delays array operations; a pickled object holds the operation's terms.
+The classes here repeat what each operation of its `reordering` module means, on data alone.
 """
 
 from __future__ import annotations
@@ -157,7 +157,7 @@ SPARSE_CLASSES: dict[str, type[StandIn]] = {
 
 
 def to_plain(value: Any) -> Any:
-    """`value` with every stand-in inside dicts, lists and tuples replaced by its array; shared objects are computed once."""
+    """`value` with each stand-in inside dicts, lists and tuples replaced by its array, computed once."""
     return _Plain().convert(value)
 
 

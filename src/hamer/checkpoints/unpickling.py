@@ -1,8 +1,9 @@
 """Pickles read as data: an allow-list of classes, none of which runs code of the file's choosing.
 
-A pickle is a small program that may name any function of any module and call it. Here every name is looked up in a table; what
-the table lacks is refused before anything is imported. SciPy's sparse matrices and chumpy's objects, which the licensed MANO
-file holds, are read without either package: stand-ins keep their data, and the result holds plain arrays.
+A pickle is a small program that may name any function of any module and call it. Here every name is looked up in a
+table; what the table lacks is refused before anything is imported. SciPy's sparse matrices and chumpy's objects,
+which the licensed MANO file holds, are read without either package: stand-ins keep their data, and the result holds
+plain arrays.
 """
 
 from __future__ import annotations
@@ -93,7 +94,7 @@ class AllowListUnpickler(pickle.Unpickler):
 
 
 def _encode(text: str, encoding: str = "utf-8") -> bytes:
-    """How Python 3 writes bytes at protocol 2. Only these two codecs: looking up others would import modules by name."""
+    """How Python 3 writes bytes at protocol 2. Two codecs only: others would import modules by name."""
     if encoding not in ("latin1", "latin-1", "utf-8", "utf8"):
         raise ValueError(f"bytes must be encoded as latin1 or utf-8, got {encoding!r}")
     return text.encode(encoding)

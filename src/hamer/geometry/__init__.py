@@ -1,5 +1,6 @@
 """Rotations, cameras, similarity alignment, boxes and mirroring: pure functions whose leading dimensions are free.
 
-Import from the modules: `rotations`, `cameras`, `intrinsics`, `similarity`, `boxes`, `mirroring`. Torch functions keep dtype and device and are
-differentiable; `boxes` is plain NumPy. Frames, units and joint orders are those of docs/conventions.md.
+Import from the modules: `rotations`, `cameras`, `intrinsics`, `similarity`, `boxes`, `mirroring`. Torch functions
+keep dtype and device and are differentiable; `boxes` is plain NumPy. Frames, units and joint orders are those of
+docs/conventions.md.
 """

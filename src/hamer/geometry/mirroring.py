@@ -1,7 +1,7 @@
 """Left hands as mirrored right hands: the mirror plane is x = 0 of the camera (or hand) frame.
 
-All functions are their own inverses and take torch tensors and NumPy arrays alike, any leading dimensions. They return a new
-array of the same kind, dtype and device.
+All functions are their own inverses and take torch tensors and NumPy arrays alike, any leading dimensions. They
+return a new array of the same kind, dtype and device.
 """
 
 from __future__ import annotations
@@ -20,7 +20,10 @@ def mirror_points(points: ArrayT) -> ArrayT:
 
 
 def mirror_axis_angle(axis_angle: ArrayT) -> ArrayT:
-    """Axis-angle vectors (..., 3) with y and z negated: an axis is a pseudovector and keeps its component along the mirror's normal."""
+    """Axis-angle vectors (..., 3) with y and z negated.
+
+    An axis is a pseudovector: it keeps its component along the mirror's normal.
+    """
     return axis_angle * _signs((1.0, -1.0, -1.0), axis_angle)
 
 
@@ -30,7 +33,7 @@ def mirror_rotmat(rotmat: ArrayT) -> ArrayT:
 
 
 def mirror_faces(faces: ArrayT) -> ArrayT:
-    """Triangles (..., 3) with the winding reversed (last two corners swapped), so that normals of a mirrored mesh point outwards."""
+    """Triangles (..., 3) with the last two corners swapped, so that a mirrored mesh's normals point outwards."""
     return faces[..., [0, 2, 1]]
 
 

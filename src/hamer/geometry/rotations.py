@@ -1,8 +1,8 @@
 """Conversions between rotation matrices, axis-angle vectors and the 6D form, in torch, for any batch shape.
 
 A matrix turns column vectors: `x' = R @ x`. An axis-angle vector points along the axis (right-hand rule) and its length
-is the angle in radians. The 6D form is the matrix's first two columns one after the other, (a1, a2), as HaMeR's head writes it
-(Zhou et al., "On the Continuity of Rotation Representations in Neural Networks", CVPR 2019).
+is the angle in radians. The 6D form is the matrix's first two columns one after the other, (a1, a2), as HaMeR's head
+writes it (Zhou et al., "On the Continuity of Rotation Representations in Neural Networks", CVPR 2019).
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ _SERIES_BELOW = 1e-2
 def aa_to_rotmat(aa: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 3 3"]:
     """Rotation matrices of axis-angle vectors (Rodrigues' formula), smooth at the zero rotation.
 
-    R = I + sin(t)/t [v] + (1 - cos t)/t^2 [v]^2, where [v] is the cross product matrix of the vector v and t its length.
+    R = I + sin(t)/t [v] + (1 - cos t)/t^2 [v]^2, where [v] is the cross product matrix of the vector v and t its
+    length.
     """
     x, y, z = aa.unbind(-1)
     angle_sq = x * x + y * y + z * z
@@ -35,8 +36,9 @@ def aa_to_rotmat(aa: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 3 3"]:
 def rotmat_to_aa(rotmat: Float[Tensor, "*batch 3 3"]) -> Float[Tensor, "*batch 3"]:
     """Axis-angle vectors of rotation matrices, angles in [0, pi].
 
-    Goes through the unit quaternion, which stays accurate near 0 and near pi. At exactly pi the axis has two equal choices;
-    one of them is returned. Gradients are finite everywhere; matrices slightly off SO(3) are taken as the rotation nearby.
+    Goes through the unit quaternion, which stays accurate near 0 and near pi. At exactly pi the axis has two equal
+    choices; one of them is returned. Gradients are finite everywhere; matrices slightly off SO(3) are taken as the
+    rotation nearby.
     """
     quat = rotmat_to_quat(rotmat)
     w, xyz = quat[..., :1], quat[..., 1:]
@@ -56,7 +58,8 @@ def rotmat_to_aa(rotmat: Float[Tensor, "*batch 3 3"]) -> Float[Tensor, "*batch 3
 def rotmat_to_quat(rotmat: Float[Tensor, "*batch 3 3"]) -> Float[Tensor, "*batch 4"]:
     """Unit quaternions (w, x, y, z), w >= 0, of rotation matrices.
 
-    The matrix 4 q q^T is linear in R; its row with the largest diagonal, normalised, is q to full precision (Shepperd 1978).
+    The matrix 4 q q^T is linear in R; its row with the largest diagonal, normalised, is q to full precision (Shepperd
+    1978).
     """
     (r00, r01, r02), (r10, r11, r12), (r20, r21, r22) = (row.unbind(-1) for row in rotmat.unbind(-2))
     x_y, x_z, y_z = r01 + r10, r02 + r20, r12 + r21
@@ -77,8 +80,9 @@ def rotmat_to_quat(rotmat: Float[Tensor, "*batch 3 3"]) -> Float[Tensor, "*batch
 def rot6d_to_rotmat(x: Float[Tensor, "*batch 6"]) -> Float[Tensor, "*batch 3 3"]:
     """Rotation matrices of 6D vectors (a1, a2) by Gram-Schmidt; their columns are b1, b2 and b1 x b2.
 
-    An all-zero vector gives a zero matrix and parallel a1, a2 leave b2 undetermined (rounding noise), as in the original.
-    Any batch shape is right, three rows included (the original's cross product ran over the wrong axis there).
+    An all-zero vector gives a zero matrix and parallel a1, a2 leave b2 undetermined (rounding noise), as in the
+    original. Any batch shape is right, three rows included (the original's cross product ran over the wrong axis
+    there).
     """
     a1, a2 = x[..., :3], x[..., 3:]
     b1 = F.normalize(a1, dim=-1)
@@ -93,13 +97,13 @@ def rotmat_to_rot6d(rotmat: Float[Tensor, "*batch 3 3"]) -> Float[Tensor, "*batc
 
 
 def geodesic_angle(a: Float[Tensor, "*batch 3 3"], b: Float[Tensor, "*batch 3 3"]) -> Float[Tensor, "*batch"]:
-    """Angle in radians, [0, pi], of the rotation that leads from `a` to `b`; accurate near 0, unlike arccos of the trace."""
+    """Angle in radians, [0, pi], of the rotation that leads from `a` to `b`; accurate near 0 too."""
     quat = rotmat_to_quat(a.transpose(-1, -2) @ b)
     return 2 * torch.atan2(quat[..., 1:].norm(dim=-1), quat[..., 0])
 
 
 def _rodrigues_factors(angle_sq: Tensor) -> tuple[Tensor, Tensor]:
-    """sin(t)/t and (1 - cos t)/t^2 of squared angles; series near zero, so that value and derivatives stay finite there."""
+    """sin(t)/t and (1 - cos t)/t^2 of squared angles; series near zero keep the derivatives finite."""
     is_small = angle_sq < _SERIES_BELOW
     s = torch.where(is_small, angle_sq, torch.zeros_like(angle_sq))
     angle = torch.where(is_small, torch.ones_like(angle_sq), angle_sq).sqrt()

@@ -23,11 +23,12 @@ def _no_faces() -> np.ndarray:
 class HandModelArrays:
     """A right hand for linear blend skinning (Romero et al., "Embodied Hands", 2017).
 
-    `v_template` (V, 3) rest vertices; `shapedirs` (V, 3, 10) metres per beta; `posedirs` (V, 3, 135) metres per entry of the 15
-    joints' rotation matrices minus identity, row by row; `J_regressor` (16, V) joints of the shaped rest hand; `lbs_weights`
-    (V, 16), rows adding up to 1; `faces` (F, 3); `hands_mean` (45,) and `hands_components` (C, 45), C <= 45, axis-angle in
-    radians; `fingertips` (5,) vertices, thumb to little; `parents` (16,), -1 for the wrist, a parent before its children;
-    `wrist_faces` (K, 3) close the wrist for pictures; `uv` (T, 2) and `uv_faces` (F, 3) texture coordinates, or None.
+    `v_template` (V, 3) rest vertices; `shapedirs` (V, 3, 10) metres per beta; `posedirs` (V, 3, 135) metres per entry
+    of the 15 joints' rotation matrices minus identity, row by row; `J_regressor` (16, V) joints of the shaped rest
+    hand; `lbs_weights` (V, 16), rows adding up to 1; `faces` (F, 3); `hands_mean` (45,) and `hands_components` (C,
+    45), C <= 45, axis-angle in radians; `fingertips` (5,) vertices, thumb to little; `parents` (16,), -1 for the
+    wrist, a parent before its children; `wrist_faces` (K, 3) close the wrist for pictures; `uv` (T, 2) and `uv_faces`
+    (F, 3) texture coordinates, or None.
     """
 
     name: Literal["mano", "open"]

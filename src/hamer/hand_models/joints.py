@@ -1,7 +1,8 @@
 """Joint orders of hands, as constants without dependencies.
 
-MANO's own 16 joints come wrist, index, middle, little, ring, thumb, three a finger from the base. Everything that leaves the
-package has 21 joints in OpenPose's order: wrist, then thumb, index, middle, ring, little, four a finger from the base to the tip.
+MANO's own 16 joints come wrist, index, middle, little, ring, thumb, three a finger from the base. Everything that
+leaves the package has 21 joints in OpenPose's order: wrist, then thumb, index, middle, ring, little, four a finger
+from the base to the tip.
 """
 
 from __future__ import annotations

@@ -29,12 +29,26 @@ class HandOutput(NamedTuple):
 class HandModel(nn.Module):
     """A right hand from arrays: pose and shape to vertices and 21 joints.
 
-    Left hands: mirror the parameters (`hamer.geometry.mirroring`), evaluate, and `mirror_output`. The tensors are constants of
-    the model: they follow `.to(...)`, but are neither trained nor part of a state dict.
+    Left hands: mirror the parameters (`hamer.geometry.mirroring`), evaluate, and `mirror_output`. The tensors are
+    constants of the model: they follow `.to(...)`, but are neither trained nor part of a state dict.
     """
 
     faces: Tensor
     left_faces: Tensor
+    fingertips: Tensor
+    hands_mean: Tensor
+    hands_components: Tensor
+    _template: Tensor
+    _offsets: Tensor
+    _weights: Tensor
+    _tip_template: Tensor
+    _tip_offsets: Tensor
+    _tip_weights: Tensor
+    _joint_template: Tensor
+    _joint_dirs: Tensor
+    _bone_parents: Tensor
+    _from_depth_order: Tensor
+    _output_order: Tensor
 
     def __init__(self, arrays: HandModelArrays, dtype: torch.dtype = torch.float32) -> None:
         super().__init__()
@@ -95,9 +109,8 @@ class HandModel(nn.Module):
 
         Args:
             global_orient: rotation of the wrist, about the wrist joint.
-            hand_pose: rotations of the 15 other joints relative to their parents, in MANO's order. No mean pose is added.
-            betas: shape.
-            transl: added to everything.
+            hand_pose: rotations of the 15 other joints relative to their parents, in MANO's order. No mean pose is
+            added. betas: shape. transl: added to everything.
         """
         batch, rotations, betas = _flatten(global_orient, hand_pose, betas)
         coefficients = _coefficients(rotations, betas)
@@ -162,14 +175,14 @@ class HandModel(nn.Module):
         return components @ self.hands_components[:n]
 
     def components_from_pose(self, hand_pose: Float[Tensor, "*batch 45"]) -> Float[Tensor, "*batch n_components"]:
-        """Coefficients of an axis-angle pose without the mean: least squares where the model has fewer than 45 components."""
+        """Coefficients of an axis-angle pose without the mean; least squares for fewer than 45 components."""
         return hand_pose @ torch.linalg.pinv(self.hands_components)
 
     def _pose_joints(self, rotations: Tensor, betas: Tensor) -> tuple[Tensor, Tensor]:
         """Transforms (B, 16, 3, 4) that carry rest points to posed points, and posed joints (B, 16, 3).
 
-        Walks the tree level by level (wrist, then three joints of all five fingers at a time): a joint's world rotation is its
-        parent's times its own, its position the parent's plus the turned bone.
+        Walks the tree level by level (wrist, then three joints of all five fingers at a time): a joint's world
+        rotation is its parent's times its own, its position the parent's plus the turned bone.
         """
         rest = torch.addmm(self._joint_template, betas, self._joint_dirs).unflatten(-1, (N_JOINTS, 3))
         bones = (rest - rest[:, self._bone_parents]).unsqueeze(-1)
