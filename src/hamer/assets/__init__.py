@@ -3,9 +3,10 @@
 Standard library only, so that it works before anything heavy is installed. The command is `hamer fetch`.
 """
 
+from hamer.assets.downloads import Patience, download
 from hamer.assets.extraction import unpack_tar, unpack_zip
 from hamer.assets.fetching import Status, download_models, fetch, landmark_models, path_of, status
-from hamer.assets.http import Progress, download
+from hamer.assets.files import Progress
 from hamer.assets.manifest import ASSETS, Asset, get_asset
 from hamer.assets.places import (
     LandmarkModels,
@@ -20,6 +21,7 @@ __all__ = [
     "ASSETS",
     "Asset",
     "LandmarkModels",
+    "Patience",
     "Progress",
     "Status",
     "cache_dir",

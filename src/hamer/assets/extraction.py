@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
-from hamer.assets.http import Progress, disk_full
+from hamer.assets.files import Progress, disk_full
 from hamer.errors import AssetError, UnsafeFileError
 
 _CHUNK = 1 << 20
@@ -49,7 +49,8 @@ def safe_relative(name: str, archive: str) -> PurePosixPath:
     # drive letters, alternate streams and backslashes mean something on Windows
     if not name or "\0" in name or "\\" in name or ":" in name or path.is_absolute() or ".." in path.parts:
         raise UnsafeFileError(
-            f"{archive}: expected member names below one folder, got {name!r}. The archive was not unpacked; it may be malicious."
+            f"{archive}: expected member names below one folder, got {name!r}. The archive may be "
+            "malicious; it was not unpacked."
         )
     return path
 
@@ -115,8 +116,8 @@ def _tar_entries(bundle: tarfile.TarFile, archive: str) -> Iterator[_Entry]:
     for info in bundle:
         if not (info.isreg() or info.isdir()) or info.issparse():
             raise UnsafeFileError(
-                f"{archive}: expected files and folders, got {info.name!r}, a link, device or sparse file. The archive was not "
-                "unpacked; it may be malicious."
+                f"{archive}: expected files and folders, got {info.name!r}, a link, device or sparse file. "
+                "The archive may be malicious; it was not unpacked."
             )
         yield _Entry(info.name, info.size, info.isdir(), lambda info=info: bundle.extractfile(info))  # type: ignore[misc]
 

@@ -43,18 +43,16 @@ class WebFile:
 
 @dataclass(frozen=True)
 class WebArchive:
-    """A zip or tar.gz file, from which the members are taken.
+    """A zip or tar file, from which the members are taken; `others` takes every other file as well, under its own name.
 
-    `others` also unpacks the files that `members` does not list, below the place, without the leading `strip`.
+    `unpacked` is the space that the files need, where it is known.
     """
 
     url: str
-    members: tuple[Member, ...]
+    members: tuple[Member, ...] = ()
     size: int | None = None
     sha256: str | None = None
-    kind: Literal["zip", "tar"] = "tar"
     others: bool = False
-    strip: str = ""
     unpacked: int | None = None
 
 
@@ -70,7 +68,11 @@ class Wheel:
 
 @dataclass(frozen=True)
 class ByHand:
-    """Files behind a login: `steps` says what the person does; they are taken from the file that they bring."""
+    """Files behind a login: `steps` says what the person does, and the files are taken from what they bring.
+
+    In an archive a member is found by its file name, in whatever folder. Sizes and hashes are those of the version that
+    is known; another one is taken with a warning.
+    """
 
     url: str
     steps: str
@@ -122,8 +124,8 @@ HAND_LANDMARKER = Asset(
     title="MediaPipe's palm detector and hand landmark network",
     licence="Apache-2.0 (Google; model card: MediaPipe Hands, Lite/Full)",
     card=(
-        "Two TensorFlow Lite networks with float16 weights: palms in a 192x192 picture, and 21 landmarks in 2D and 3D with "
-        "handedness in a 224x224 crop. The bundle from Google's model store and the package on the index hold the same "
+        "Two TensorFlow Lite networks with float16 weights: palms in a 192x192 picture, and 21 landmarks in 2D and 3D "
+        "with handedness in a 224x224 crop. The bundle from Google's model store and the package on the index hold the same "
         "weights in files that differ by metadata, so each source has hashes of its own."
     ),
     place="cache",
@@ -131,7 +133,6 @@ HAND_LANDMARKER = Asset(
         WebArchive(
             url="https://storage.googleapis.com/mediapipe-models/hand_landmarker/hand_landmarker/float16/1/"
             "hand_landmarker.task",
-            kind="zip",
             size=7819105,
             sha256="fbc2a30080c3c557093b5ddfc334698132eb341044ccee322ccf8bcf3607cde1",
             members=(
@@ -168,6 +169,8 @@ HAND_LANDMARKER = Asset(
         ),
     ),
 )
+
+_GOOGLE_DRIVE = "https://drive.usercontent.google.com/download?id={}&export=download&confirm=t"
 
 _DEMO_MEMBERS = (
     Member(
@@ -215,8 +218,7 @@ def _demo_archive(url: str) -> WebArchive:
 HAMER_DEMO_DATA = Asset(
     name="hamer_demo_data",
     title="the original's checkpoint, its configuration, and ViTPose+ huge (whole body)",
-    licence="HaMeR: MIT code, weights trained with MANO (non-commercial, https://mano.is.tue.mpg.de/license.html); "
-    "ViTPose+: Apache-2.0",
+    licence="HaMeR: MIT code; its weights hold MANO's arrays, whose licence is non-commercial. ViTPose+: Apache-2.0",
     card=(
         "The archive that the research code's fetch_demo_data.sh loads. Archive, checkpoint, configurations and mean "
         "parameters are checked by hash; wholebody.pth by its size and the archive's hash."
@@ -225,13 +227,141 @@ HAMER_DEMO_DATA = Asset(
     sources=(
         _demo_archive("https://www.cs.utexas.edu/~pavlakos/hamer/data/hamer_demo_data.tar.gz"),
         _demo_archive("https://www.dropbox.com/s/6zejmxu0aur3568/hamer_demo_data.tar.gz?dl=1"),
-        _demo_archive(
-            "https://drive.usercontent.google.com/download?id=1mv7CUAnm73oKsEEG1xE3xH2C_oqcFSzT&export=download&confirm=t"
+        _demo_archive(_GOOGLE_DRIVE.format("1mv7CUAnm73oKsEEG1xE3xH2C_oqcFSzT")),
+    ),
+)
+
+MANO = Asset(
+    name="mano",
+    title="MANO's right hand, MANO_RIGHT.pkl (login and licence needed)",
+    licence="MANO licence, non-commercial research: https://mano.is.tue.mpg.de/license.html",
+    card=(
+        "The hand model that the original's weights were trained with. It may not be redistributed; without it the "
+        "open hand that comes with this package is used. Size and hash are those of version 1.2's file: another one, "
+        "e.g. one converted to be free of chumpy, is taken with a warning."
+    ),
+    place="data",
+    sources=(
+        ByHand(
+            url="https://mano.is.tue.mpg.de",
+            steps=(
+                "MANO is free for research, after registration:\n"
+                "  1. Make an account at https://mano.is.tue.mpg.de and accept its licence.\n"
+                "  2. On its download page take 'Models & Code', a file named mano_v1_2.zip (175 MB).\n"
+                "  3. Run: hamer fetch mano --from mano_v1_2.zip    (or --from MANO_RIGHT.pkl, if you have that file)\n"
+                "Without MANO, everything runs with the open hand that comes with hamer."
+            ),
+            members=(
+                Member(
+                    "data/mano/MANO_RIGHT.pkl",
+                    "MANO_RIGHT.pkl",
+                    size=3821356,
+                    sha256="45d60aa3b27ef9107a7afd4e00808f307fd91111e1cfa35afd5c4a62de264767",
+                ),
+            ),
         ),
     ),
 )
 
-ASSETS: dict[str, Asset] = {asset.name: asset for asset in (HAND_LANDMARKER, HAMER_DEMO_DATA)}
+_DETECTRON2 = "https://dl.fbaipublicfiles.com/detectron2/"
+
+VITDET = Asset(
+    name="vitdet",
+    title="detectron2's ViTDet-H cascade, the original's default person detector (2.8 GB)",
+    licence="Apache-2.0 (detectron2's model zoo)",
+    card="COCO weights as detectron2's zoo publishes them. Checked by hash; the length is what the server announces.",
+    place="data",
+    sources=(
+        WebFile(
+            _DETECTRON2 + "ViTDet/COCO/cascade_mask_rcnn_vitdet_h/f328730692/model_final_f05665.pkl",
+            Member(
+                "detectron2/model_final_f05665.pkl",
+                sha256="8601bc52000c8a87960f3db6a9672596c5e06ce33bc30a3b8f96a96efe42ae60",
+            ),
+        ),
+    ),
+)
+
+REGNETY = Asset(
+    name="regnety",
+    title="detectron2's Mask R-CNN RegNetY-4GF, the original's small person detector",
+    licence="Apache-2.0 (detectron2's model zoo)",
+    card=(
+        "COCO weights as detectron2's zoo publishes them. No published hash was found: only the length that the server "
+        "announces is checked, and the reader refuses a file whose tensors do not fit."
+    ),
+    place="data",
+    sources=(
+        WebFile(
+            _DETECTRON2 + "new_baselines/mask_rcnn_regnety_4gf_dds_FPN_400ep_LSJ/42045954/model_final_ef3a80.pkl",
+            Member("detectron2/model_final_ef3a80.pkl"),
+        ),
+    ),
+)
+
+_UNCHECKED = (
+    "No published hash was found: the length that the server announces and the archive's own checksums are checked. "
+    "Unpacked to the working directory, where the configurations look for it."
+)
+
+HAMER_EVALUATION_DATA = Asset(
+    name="hamer_evaluation_data",
+    title="the original's evaluation annotations (4 MB; pictures come from the data sets' own sites)",
+    licence="that of the data sets that it was made from (FreiHAND, HO-3D, HInt): research use",
+    card="Boxes, keypoints and file names of the evaluation sets, as .npz files. " + _UNCHECKED,
+    place="work",
+    sources=(
+        WebArchive(
+            "https://www.dropbox.com/scl/fi/7ip2vnnu355e2kqbyn1bc/hamer_evaluation_data.tar.gz"
+            "?rlkey=nb4x10uc8mj2qlfq934t5mdlh&dl=1",
+            others=True,
+        ),
+    ),
+)
+
+# part -> Google Drive's id, and Dropbox's path and key, as the original's fetch_training_data.sh gives them
+_TRAINING_PARTS = {
+    "1": ("1BuKEc9qoBVgF8ApTTgAKRFVvDagWHPt7", "bqq0jheev3626q1wiijs1", "8fv4ktvk7r3txofd90q0trgxr"),
+    "2": ("1lNqBsifaxMP3NHIV_KKJVCT1zDvUn2T_", "l9l5udalchu0mh4qxnw2t", "i0n2lzix4q6jxmhm4sr5rtmkt"),
+    "3": ("16xfV_ALY_M3VZeXKpjlB3MhnCNiS5XSq", "6lamcbwt79ri0oj4knwm3", "j5y7ea7xrlu440ud12otaj2ne"),
+    "4a": ("1SqzFHH2-UI6PlGTMd0Ds2FJKALBBOaEO", "vp6cw7he8t0eigjf6001l", "wylmufft4a5nq3yxep2olifrk"),
+    "4b": ("1xQxEjpaa3WqJt60UMtX_wpnOZ3bpj-u9", "vyjasngr67ru14fb8s108", "qgotg1v9lkgo5eu78gh8b007t"),
+    "4c": ("1ozejeAue1M-p4boIfpnpX0E8RFIeHUZH", "nfvz5zpcmhz8hkwzc6ji4", "ygh0wvse04twhh1ri3xiw2sag"),
+}
+
+
+def _training_part(part: str, drive: str, path: str, key: str) -> Asset:
+    name = f"hamer_training_data_part{part}"
+    return Asset(
+        name=name,
+        title=f"the original's training data, part {part} of 1, 2, 3, 4a, 4b, 4c (about 200 GB in all)",
+        licence="that of the data sets that it was made from: research use",
+        card="Shards of pictures with annotations, and the pose prior freihand_mocap.npz in one of them. " + _UNCHECKED,
+        place="work",
+        sources=(
+            WebArchive(_GOOGLE_DRIVE.format(drive), others=True),
+            WebArchive(f"https://www.dropbox.com/scl/fi/{path}/{name}.tar.gz?rlkey={key}&dl=1", others=True),
+        ),
+    )
+
+
+TRAINING_PARTS = tuple(_training_part(part, *keys) for part, keys in _TRAINING_PARTS.items())
+
+ASSETS: dict[str, Asset] = {
+    asset.name: asset
+    for asset in (
+        HAND_LANDMARKER,
+        HAMER_DEMO_DATA,
+        MANO,
+        VITDET,
+        REGNETY,
+        HAMER_EVALUATION_DATA,
+        *TRAINING_PARTS,
+    )
+}
+
+GROUPS: dict[str, tuple[str, ...]] = {"hamer_training_data": tuple(asset.name for asset in TRAINING_PARTS)}
+"""Names that stand for several assets."""
 
 
 def get_asset(name: str) -> Asset:
@@ -240,3 +370,9 @@ def get_asset(name: str) -> Asset:
         return ASSETS[name]
     except KeyError:
         raise AssetError(f"asset name: expected one of {', '.join(ASSETS)}; got {name!r}") from None
+
+
+def expand(names: list[str]) -> list[str]:
+    """Asset names, each group replaced by its members, each name once. Unknown names are an AssetError."""
+    singles = [single for name in names for single in GROUPS.get(name, (name,))]
+    return [get_asset(name).name for name in dict.fromkeys(singles)]

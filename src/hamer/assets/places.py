@@ -1,4 +1,4 @@
-"""Where files lie on this machine: the platform's cache, and the folder that plays the part of the original's `_DATA`."""
+"""Where files lie on this machine: the platform's cache, and the folder in the part of the original's `_DATA`."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def find_original(name: str | os.PathLike[str]) -> Path | None:
 
 
 def require_original(name: str | os.PathLike[str]) -> Path:
-    """Like `find_original`, but a missing file is an AssetError that says where it was looked for and what fetches it."""
+    """Like `find_original`, but a missing file is an AssetError: where it was looked for, and what fetches it."""
     found = find_original(name)
     if found is not None:
         return found
@@ -104,6 +104,6 @@ def require_original(name: str | os.PathLike[str]) -> Path:
     command = next((text for start, text in _FETCHED_BY.items() if relative.startswith(start)), "hamer fetch")
     searched = [Path(name)] if Path(name).is_absolute() else [root / relative for root in original_roots()]
     raise AssetError(
-        f"{relative}: not found. Looked for {', '.join(map(str, searched))}. Get it with `{command}`, or set HAMER_DATA to "
-        "the folder that holds it in the original's layout (docs/weights.md)."
+        f"{relative}: not found. Looked for {', '.join(map(str, searched))}. Get it with `{command}`, or set "
+        "HAMER_DATA to the folder that holds it in the original's layout (docs/weights.md)."
     )
