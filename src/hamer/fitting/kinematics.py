@@ -23,11 +23,14 @@ from hamer.hand_models.joints import MANO_PARENTS, MANO_TO_OPENPOSE
 class Skeleton:
     """What the joints of one hand model depend on; everything linear in the shape is kept as a linear map.
 
-    joints_template (16, 3) and joints_shape (16, 3, 10): rest joints are `joints_template + joints_shape @ betas`.
+    The wrist is the origin of everything but `wrist_template` (3,) and `wrist_shape` (3, 10), which say where the model itself
+    puts it in its rest pose: the model's vertices are these joints plus `wrist(betas)`. joints_template (16, 3) and joints_shape (16, 3, 10): rest joints are `joints_template + joints_shape @ betas`.
     tips_template (5, 3), tips_shape (5, 3, 10), tips_pose (5, 3, 135), tips_weights (5, 16): the fingertip vertices, thumb to
     little. influence (5, 16, 16): weight with which bone b moves tip i when joint k turns (b is k or hangs on it).
     """
 
+    wrist_template: Tensor
+    wrist_shape: Tensor
     joints_template: Tensor
     joints_shape: Tensor
     tips_template: Tensor
@@ -47,14 +50,20 @@ class Skeleton:
         regressor = _array_of(hand_model, "J_regressor")
         parents = tuple(int(p) for p in _array_of(hand_model, "parents").tolist())
         if parents[1:] != MANO_PARENTS[1:]:
-            raise ValueError(f"hand_model.parents must be MANO's tree {MANO_PARENTS}, got {parents}: fitting knows no other")
+            raise ValueError(
+                f"hand_model.parents must be MANO's tree {MANO_PARENTS}, got {parents}: fitting knows no other"
+            )
         tips = _array_of(hand_model, "fingertips").long()
         weights = arrays["lbs_weights"][tips]
+        joints = regressor @ arrays["v_template"]
+        joints_shape = torch.einsum("jv,vcb->jcb", regressor, arrays["shapedirs"])
         return cls(
-            joints_template=regressor @ arrays["v_template"],
-            joints_shape=torch.einsum("jv,vcb->jcb", regressor, arrays["shapedirs"]),
-            tips_template=arrays["v_template"][tips],
-            tips_shape=arrays["shapedirs"][tips],
+            wrist_template=joints[0],
+            wrist_shape=joints_shape[0],
+            joints_template=joints - joints[0],
+            joints_shape=joints_shape - joints_shape[0],
+            tips_template=arrays["v_template"][tips] - joints[0],
+            tips_shape=arrays["shapedirs"][tips] - joints_shape[0],
             tips_pose=arrays["posedirs"][tips],
             tips_weights=weights,
             influence=weights[:, None, :] * _descendants().to(weights),
@@ -64,8 +73,12 @@ class Skeleton:
         """The same constants in the dtype and on the device of `like`."""
         return Skeleton(**{name: getattr(self, name).to(like) for name in self.__dataclass_fields__})
 
+    def wrist(self, betas: Tensor) -> Tensor:
+        """Where the model puts the wrist (N, 3) in its rest pose, and in every pose, for `betas` (N, 10)."""
+        return self.wrist_template + betas @ self.wrist_shape.T
+
     def rest_joints(self, betas: Tensor) -> Tensor:
-        """The 21 joints (N, 21, 3) of the unposed hand for `betas` (N, 10)."""
+        """The 21 joints (N, 21, 3) of the unposed hand for `betas` (N, 10), wrist in the origin."""
         joints = self.joints_template + torch.einsum("jcb,nb->njc", self.joints_shape, betas)
         tips = self.tips_template + torch.einsum("icb,nb->nic", self.tips_shape, betas)
         return torch.cat([joints, tips], dim=1)[:, list(MANO_TO_OPENPOSE)]
@@ -73,7 +86,7 @@ class Skeleton:
 
 @dataclass
 class PosedHand:
-    """The posed joints and what their derivatives need; `points` (N, 21, 3) holds the wrist at its rest place, no translation."""
+    """The posed joints and what their derivatives need; `points` (N, 21, 3), OpenPose's order, wrist in the origin."""
 
     points: Tensor
     pivots: Tensor  # (N, 16, 3) posed MANO joints
@@ -108,8 +121,7 @@ def joints_jacobian(skeleton: Skeleton, posed: PosedHand, joint_of: Tensor, axes
         axes_parent: (N, A, 3) the instantaneous rotation axis of each angle in the frame of that joint's parent:
             d R = [axis]x R d angle.
     """
-    wrist = posed.pivots[:, :1]
-    turn = _cross_columns(posed.points - wrist)  # (N, 21, 3, 3)
+    turn = cross_columns(posed.points)  # (N, 21, 3, 3)
     axes = _axes_world(posed, joint_of, axes_parent)
     bend = _bend_columns(skeleton, posed, joint_of, axes)
     tips = bend[:, 16:] + _pose_blend_columns(skeleton, posed, joint_of, axes_parent)
@@ -190,8 +202,8 @@ def _shape_columns(skeleton: Skeleton, posed: PosedHand) -> Tensor:
     return torch.cat([joints, tips], dim=1)
 
 
-def _cross_columns(arms: Tensor) -> Tensor:
-    """The matrix (..., 3, 3) whose column m is e_m x arm, for arms (..., 3)."""
+def cross_columns(arms: Tensor) -> Tensor:
+    """The matrix (..., 3, 3) whose column m is e_m x arm, for arms (..., 3): how a rotation increment moves the points."""
     basis = torch.eye(3).to(arms).expand(*arms.shape[:-1], 3, 3)
     return torch.cross(basis, arms[..., None].expand_as(basis), dim=-2)
 
@@ -210,4 +222,8 @@ def _array_of(hand_model: Any, name: str) -> Tensor:
     if holder is None or not hasattr(holder, name):
         raise ValueError(f"hand_model must carry {name!r} as a HandModel does, got {type(hand_model).__name__}")
     value = getattr(holder, name)
-    return value.detach().to("cpu", torch.float64) if isinstance(value, Tensor) else torch.tensor(value, dtype=torch.float64)
+    return (
+        value.detach().to("cpu", torch.float64)
+        if isinstance(value, Tensor)
+        else torch.tensor(value, dtype=torch.float64)
+    )
