@@ -1,0 +1,29 @@
+"""Grey levels to the numbers that the network sees, and back."""
+
+from __future__ import annotations
+
+import numpy as np
+
+IMAGE_MEAN: tuple[float, float, float] = (0.485, 0.456, 0.406)
+"""ImageNet's mean colour, RGB, of pictures in 0..1."""
+
+IMAGE_STD: tuple[float, float, float] = (0.229, 0.224, 0.225)
+"""ImageNet's standard deviation of colour, RGB, of pictures in 0..1."""
+
+
+def normalise(
+    patch: np.ndarray, mean: tuple[float, ...] = IMAGE_MEAN, std: tuple[float, ...] = IMAGE_STD
+) -> np.ndarray:
+    """A patch (H, W, 3) RGB in grey levels 0..255 as network input (3, H, W) float32: (v - 255 mean) / (255 std)."""
+    scale = (1.0 / (255.0 * np.asarray(std))).astype(np.float32)
+    offset = (-np.asarray(mean) / np.asarray(std)).astype(np.float32)
+    return np.ascontiguousarray((patch.astype(np.float32) * scale + offset).transpose(2, 0, 1))
+
+
+def denormalise(
+    img: np.ndarray, mean: tuple[float, ...] = IMAGE_MEAN, std: tuple[float, ...] = IMAGE_STD
+) -> np.ndarray:
+    """Network input (..., 3, H, W) as RGB uint8 (..., H, W, 3): the inverse of `normalise`, rounded and clipped to 0..255."""
+    channels_last = np.moveaxis(np.asarray(img, np.float32), -3, -1)
+    levels = (channels_last * np.asarray(std, np.float32) + np.asarray(mean, np.float32)) * 255.0
+    return np.clip(np.rint(levels), 0, 255).astype(np.uint8)
