@@ -32,10 +32,11 @@ class HandFileError(HamerError, ValueError):
     """A hand model file that lacks arrays, or holds something else."""
 
 
-def read_mano(path: str | Path) -> HandModelArrays:
+def read_mano(path: str | Path, *, is_right: bool = True) -> HandModelArrays:
     """MANO's right hand from a file or a folder that holds MANO_RIGHT.pkl.
 
     Args:
+        is_right: False looks for MANO_LEFT; its arrays are then those of a left hand, as the file has them.
         path: `.pkl` (the licensed file, read without chumpy and SciPy), `.npz`, `.safetensors`; in a folder
             MANO_RIGHT.pkl, .npz or .safetensors is looked for.
 
@@ -44,7 +45,7 @@ def read_mano(path: str | Path) -> HandModelArrays:
         UnsafeFileError: a pickle that asks for more than data.
         HandFileError: arrays are missing or do not fit.
     """
-    path = find_mano(path)
+    path = find_mano(path, is_right=is_right)
     if path.suffix == ".pkl":
         content = load_pickle(path)
     elif path.suffix == ".npz":
@@ -57,21 +58,22 @@ def read_mano(path: str | Path) -> HandModelArrays:
         raise HandFileError(f"a hand model file must end in .pkl, .npz or .safetensors, got {path}")
     if not isinstance(content, Mapping):
         raise HandFileError(f"{path} must hold a dict of arrays, got {type(content).__name__}")
-    return arrays_from_mapping(content, source=str(path))
+    arrays = arrays_from_mapping(content, source=str(path))
+    if not is_right:
+        arrays.wrist_faces = arrays.wrist_faces[:, ::-1].copy()
+    return arrays
 
 
-def find_mano(path: str | Path) -> Path:
+def find_mano(path: str | Path, *, is_right: bool = True) -> Path:
     """The hand model file that `path` (file or folder) means, or a FileNotFoundError that says how to get it."""
-    path = Path(path)
-    candidates = (
-        [path / f"MANO_RIGHT{suffix}" for suffix in (".pkl", ".npz", ".safetensors")] if path.is_dir() else [path]
-    )
+    path, stem = Path(path), "MANO_RIGHT" if is_right else "MANO_LEFT"
+    candidates = [path / f"{stem}{suffix}" for suffix in (".pkl", ".npz", ".safetensors")] if path.is_dir() else [path]
     for candidate in candidates:
         if candidate.is_file():
             return candidate
     raise FileNotFoundError(
         f"no hand model at {path} (looked for {', '.join(c.name for c in candidates)}). MANO needs a licence: "
-        "register at https://mano.is.tue.mpg.de, download the models and copy MANO_RIGHT.pkl there; "
+        f"register at https://mano.is.tue.mpg.de, download the models and copy {stem}.pkl there; "
         "or use the open hand that comes with hamer"
     )
 

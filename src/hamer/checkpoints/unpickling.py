@@ -116,7 +116,7 @@ def _array_shell(subtype: type, shape: Any, dtype: Any) -> np.ndarray:
 
 def _array_from_buffer(buffer: Any, dtype: np.dtype, shape: Any, order: str, *_axis_order: Any) -> np.ndarray:
     """How protocol 5 writes a contiguous array."""
-    return np.frombuffer(buffer, dtype=dtype).reshape(shape, order=order)  # type: ignore[call-overload]
+    return np.frombuffer(buffer, dtype=dtype).reshape(shape, order=order)
 
 
 def _scalar(dtype: np.dtype, data: Any = None) -> Any:

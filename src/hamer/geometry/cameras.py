@@ -77,7 +77,7 @@ def undistort(
     returned there.
     """
     k = _coefficients(distortion)
-    xy = xy.expand(torch.broadcast_shapes(xy.shape, distortion.shape[:-1] + (2,)))
+    xy = xy.expand(torch.broadcast_shapes(xy.shape, (*distortion.shape[:-1], 2)))
     guess = best = xy
     smallest = torch.full_like(xy[..., :1], torch.inf)
     for _ in range(iterations):
@@ -122,7 +122,7 @@ def perspective_projection(
 def pred_cam_to_translation(
     pred_cam: Float[Tensor, "*batch 3"], focal_length: Float[Tensor, "..."] | float, image_size: float
 ) -> Float[Tensor, "*batch 3"]:
-    """Translation (tx, ty, 2 f / (image_size s)) of a weak-perspective camera (s, tx, ty) in a crop of that size, px."""
+    """Translation (tx, ty, 2 f / (image_size s)) of a weak-perspective camera in a crop of that size, px."""
     scale, tx, ty = pred_cam.unbind(-1)
     return torch.stack((tx, ty, 2 * focal_length / (image_size * scale + 1e-9)), dim=-1)
 
