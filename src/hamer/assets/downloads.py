@@ -258,7 +258,7 @@ def _refused(part: _Part, have: int, error: urllib.error.HTTPError) -> None:
 
 def _unreachable(reason: object) -> _UnreachableError:
     if isinstance(reason, socket.gaierror):
-        return _UnreachableError(f"the host's name cannot be resolved ({reason.strerror}); is this machine online?")
+        return _UnreachableError(f"the host's name cannot be resolved ({reason.strerror}); this machine may be offline")
     if isinstance(reason, ssl.SSLCertVerificationError):
         return _UnreachableError(f"the server's certificate is not trusted ({reason.verify_message})")
     return _UnreachableError(f"no connection ({reason})")

@@ -125,6 +125,8 @@ def download_models(folder: str | os.PathLike[str] | None = None, *, progress: P
 
 def _ensure(asset: Asset, folder: Path, request: _Request) -> Status:
     """Fetch into `folder`, alone among the processes of this machine."""
+    if request.from_file is None:
+        _require_source(asset, folder, request)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with locked(folder / f".{asset.name}.lock"):
@@ -134,7 +136,7 @@ def _ensure(asset: Asset, folder: Path, request: _Request) -> Status:
             if request.from_file is not None:
                 _take_from(asset, request.from_file, folder, request.progress)
             else:
-                _try_sources(asset, folder, request)
+                _try_sources(asset, folder, request.progress)
     except OSError as error:
         if isinstance(error, AssetError):
             raise
@@ -194,7 +196,8 @@ def _status_by_stamp(asset: Asset, folder: Path) -> Status:
     return Status(asset, folder, paths, tuple(missing))
 
 
-def _try_sources(asset: Asset, folder: Path, request: _Request) -> None:
+def _require_source(asset: Asset, folder: Path, request: _Request) -> None:
+    """Raise an AssetError if there is nothing that may be asked."""
     by_hand = next((source for source in asset.sources if isinstance(source, ByHand)), None)
     if by_hand is not None:
         raise AssetError(f"{asset.name}: cannot be downloaded by a program, it is behind a login.\n{by_hand.steps}")
@@ -203,10 +206,13 @@ def _try_sources(asset: Asset, folder: Path, request: _Request) -> None:
             f"{asset.name}: not in {folder}, and the network may not be asked (HAMER_OFFLINE or --offline). Run `hamer "
             f"fetch {asset.name}` with it, or give a file with `hamer fetch {asset.name} --from FILE`."
         )
+
+
+def _try_sources(asset: Asset, folder: Path, progress: Progress | None) -> None:
     faults = []
     for number, source in enumerate(asset.sources, 1):
         try:
-            return _from_source(asset, source, folder, request.progress, last=number == len(asset.sources))
+            return _from_source(asset, source, folder, progress, last=number == len(asset.sources))
         except (AssetError, UnsafeFileError) as error:
             _log.info("%s: source %d of %d failed: %s", asset.name, number, len(asset.sources), error)
             faults.append(f"\n  {number}. {error}")

@@ -94,10 +94,7 @@ def _check(path: Path, member: Member, source: WebArchive | Wheel | ByHand | Web
     try:
         verify(path, size=member.size, sha256=member.sha256, what=what)
     except AssetError as error:
-        _log.warning(
-            "%s Taken nevertheless: it is read without running anything in it.",
-            str(error).replace("It was not used.", ""),
-        )
+        _log.warning("not the version that is known; taken nevertheless, reading it runs nothing in it (%s)", error)
 
 
 def _looks_like_pickle(path: Path) -> bool:

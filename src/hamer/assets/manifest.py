@@ -125,8 +125,8 @@ HAND_LANDMARKER = Asset(
     licence="Apache-2.0 (Google; model card: MediaPipe Hands, Lite/Full)",
     card=(
         "Two TensorFlow Lite networks with float16 weights: palms in a 192x192 picture, and 21 landmarks in 2D and 3D "
-        "with handedness in a 224x224 crop. The bundle from Google's model store and the package on the index hold the same "
-        "weights in files that differ by metadata, so each source has hashes of its own."
+        "with handedness in a 224x224 crop. The bundle from Google's model store and the package on the index hold the "
+        "same weights in files that differ by metadata, so each source has hashes of its own."
     ),
     place="cache",
     sources=(
@@ -334,7 +334,7 @@ def _training_part(part: str, drive: str, path: str, key: str) -> Asset:
     name = f"hamer_training_data_part{part}"
     return Asset(
         name=name,
-        title=f"the original's training data, part {part} of 1, 2, 3, 4a, 4b, 4c (about 200 GB in all)",
+        title="the original's training data in six parts (about 200 GB)",
         licence="that of the data sets that it was made from: research use",
         card="Shards of pictures with annotations, and the pose prior freihand_mocap.npz in one of them. " + _UNCHECKED,
         place="work",
@@ -360,8 +360,12 @@ ASSETS: dict[str, Asset] = {
     )
 }
 
-GROUPS: dict[str, tuple[str, ...]] = {"hamer_training_data": tuple(asset.name for asset in TRAINING_PARTS)}
-"""Names that stand for several assets."""
+GROUPS: dict[str, tuple[str, ...]] = {
+    "hamer_training_data": tuple(asset.name for asset in TRAINING_PARTS),
+    "hamer_checkpoint": ("hamer_demo_data",),
+    "vitpose": ("hamer_demo_data",),
+}
+"""Other names: for several assets at once, or for the archive that a file is part of."""
 
 
 def get_asset(name: str) -> Asset:

@@ -9,14 +9,24 @@ from typing import NamedTuple
 
 from hamer.errors import AssetError
 
-# Path below `_DATA` -> what fetches it, for the message about a missing file.
+ORIGINAL_FILES = {
+    "hamer_checkpoint": "hamer_ckpts/checkpoints/hamer.ckpt",
+    "model_config": "hamer_ckpts/model_config.yaml",
+    "mano": "data/mano/MANO_RIGHT.pkl",
+    "mano_mean_params": "data/mano_mean_params.npz",
+    "vitpose": "vitpose_ckpts/vitpose+_huge/wholebody.pth",
+    "vitdet": "detectron2/model_final_f05665.pkl",
+    "regnety": "detectron2/model_final_ef3a80.pkl",
+}
+"""Short names of the original's files, and where they lie below `_DATA`."""
+
 _FETCHED_BY = {
-    "data/mano/": "hamer fetch mano",
-    "data/mano_mean_params.npz": "hamer fetch hamer_demo_data",
-    "hamer_ckpts/": "hamer fetch hamer_demo_data",
-    "vitpose_ckpts/": "hamer fetch hamer_demo_data",
-    "detectron2/model_final_f05665": "hamer fetch vitdet",
-    "detectron2/model_final_ef3a80": "hamer fetch regnety",
+    "data/mano/": "mano",
+    "data/mano_mean_params.npz": "hamer_demo_data",
+    "hamer_ckpts/": "hamer_demo_data",
+    "vitpose_ckpts/": "hamer_demo_data",
+    "detectron2/model_final_f05665": "vitdet",
+    "detectron2/model_final_ef3a80": "regnety",
 }
 
 
@@ -71,28 +81,25 @@ def original_roots() -> list[Path]:
     return roots
 
 
-def _below_data(name: str | os.PathLike[str]) -> str:
-    parts = Path(name).parts
+def _below_data(name: str | os.PathLike[str]) -> Path:
+    parts = Path(ORIGINAL_FILES.get(os.fspath(name), os.fspath(name))).parts
     if "_DATA" in parts:
         parts = parts[parts.index("_DATA") + 1 :]
-    return Path(*parts).as_posix() if parts else ""
+    return Path(*parts)
 
 
 def find_original(name: str | os.PathLike[str]) -> Path | None:
-    """Find a file in the original's layout.
+    """Find one of the original's files.
 
     Args:
-        name: path below `_DATA`, e.g. "hamer_ckpts/checkpoints/hamer.ckpt"; a leading "_DATA/" or "./_DATA/" is
-            ignored. An absolute path is only checked for existence.
+        name: a short name of `ORIGINAL_FILES`, or a path below `_DATA`, e.g. "hamer_ckpts/checkpoints/hamer.ckpt"; a
+            leading "_DATA/" or "./_DATA/" is ignored. An absolute path is only checked for existence.
 
     Returns:
-        The first one that exists among `original_roots()`, or None.
+        The first that exists in `original_roots()`, or None.
     """
-    path = Path(name)
-    if path.is_absolute():
-        return path if path.exists() else None
-    relative = _below_data(path)
-    return next((root / relative for root in original_roots() if (root / relative).exists()), None)
+    candidates = _candidates(name)
+    return next((path for path in candidates if path.exists()), None)
 
 
 def require_original(name: str | os.PathLike[str]) -> Path:
@@ -100,10 +107,15 @@ def require_original(name: str | os.PathLike[str]) -> Path:
     found = find_original(name)
     if found is not None:
         return found
-    relative = _below_data(name)
-    command = next((text for start, text in _FETCHED_BY.items() if relative.startswith(start)), "hamer fetch")
-    searched = [Path(name)] if Path(name).is_absolute() else [root / relative for root in original_roots()]
+    relative = _below_data(name).as_posix()
+    asset = next((asset for start, asset in _FETCHED_BY.items() if relative.startswith(start)), None)
+    command = f"hamer fetch {asset}" if asset else "hamer fetch"
     raise AssetError(
-        f"{relative}: not found. Looked for {', '.join(map(str, searched))}. Get it with `{command}`, or set "
+        f"{relative}: not found. Looked for {', '.join(map(str, _candidates(name)))}. Get it with `{command}`, or set "
         "HAMER_DATA to the folder that holds it in the original's layout (docs/weights.md)."
     )
+
+
+def _candidates(name: str | os.PathLike[str]) -> list[Path]:
+    path = Path(name)
+    return [path] if path.is_absolute() else [root / _below_data(name) for root in original_roots()]

