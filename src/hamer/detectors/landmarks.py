@@ -1,7 +1,7 @@
 """The hand landmark model: 21 joints of one hand in a crop of 224x224, in the picture and in metres.
 
-Network of MediaPipe Hands (Zhang et al. 2020). Beside the joints it gives the probability that the crop shows a hand at all and
-that it is a right hand.
+Network of MediaPipe Hands (Zhang et al. 2020). Beside the joints it gives the probability that the crop shows a hand
+at all and that it is a right hand.
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ SIDE = 224
 class Guesses:
     """What the landmark model says of N regions.
 
-    `points` (N, 21, 2) picture px; `world` (N, 21, 3) metres, axes of the camera frame (x right, y down, z forward), origin near
-    the hand's middle, a left hand as a left hand; `presence` (N,) and `right` (N,) probabilities; `regions`: where it looked.
+    `points` (N, 21, 2) picture px; `world` (N, 21, 3) metres, axes of the camera frame (x right, y down, z forward),
+    origin near the hand's middle, a left hand as a left hand; `presence` (N,) and `right` (N,) probabilities;
+    `regions`: where it looked.
     """
 
     points: np.ndarray
@@ -54,8 +55,8 @@ class LandmarkModel:
         crops = [lambda i=i: picture.cut(regions, i, SIDE, cv2.BORDER_REPLICATE) for i in range(len(regions))]
         points, presence, handedness, world = self._network.run(crops)
         points = points.reshape(-1, 21, 3)[..., :2] / SIDE
-        # The published label map calls this output "left" because it assumes a mirrored selfie; in a picture as the camera saw it
-        # the number is the probability of a right hand.
+        # The published label map calls this output "left" because it assumes a mirrored selfie; in a picture as the
+        # camera saw it the number is the probability of a right hand.
         right = handedness[:, 0].astype(np.float64)
         right = np.where(regions.mirrored, 1 - right, right)
         world = regions.directions_to_picture(world.reshape(-1, 21, 3).astype(np.float64))

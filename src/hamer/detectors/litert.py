@@ -1,7 +1,8 @@
 """Run a LiteRT (TensorFlow Lite) network over many inputs: a small pool of single-threaded interpreters.
 
 The landmark models are small (about 10 ms an inference on one core), and one interpreter with several threads is hardly
-faster than one with a single thread, while one interpreter per thread scales with the cores (benchmarks/hand_detector.py).
+faster than one with a single thread, while one interpreter per thread scales with the cores
+(benchmarks/hand_detector.py).
 """
 
 from __future__ import annotations
@@ -62,7 +63,9 @@ class LiteRTNetwork:
                 interpreter = interpreter_class(str(self.path), num_threads=1)
                 interpreter.allocate_tensors()
             except (ValueError, RuntimeError) as error:
-                raise AssetError(f"{self.path} is not a usable LiteRT network ({error}); delete it to fetch it anew") from error
+                raise AssetError(
+                    f"{self.path} is not a usable LiteRT network ({error}); delete it to fetch it anew"
+                ) from error
             self._idle.put(interpreter)
         self._input = interpreter.get_input_details()[0]["index"]
         self._outputs = [detail["index"] for detail in interpreter.get_output_details()]
@@ -71,7 +74,7 @@ class LiteRTNetwork:
         self._workers = ThreadPoolExecutor(self.threads, thread_name_prefix="litert") if self.threads > 1 else None
 
     def run(self, inputs: Any) -> list[np.ndarray]:
-        """Outputs, each (N, ...), for `inputs`: a sequence of N arrays (H, W, 3) float32, or of callables that make one.
+        """Outputs, each (N, ...), for `inputs`: N arrays (H, W, 3) float32, or callables that make one.
 
         Callables are called by the workers, so that cutting crops out of a picture runs in parallel too.
         """

@@ -1,7 +1,7 @@
 """The palm detector: finds palms in square pictures of 192x192, whatever the fingers do.
 
-Single-shot detector of MediaPipe Hands (Zhang et al. 2020): every anchor gives a score, a box and seven keypoints (wrist, bases of
-index, middle, ring and little finger, two joints of the thumb).
+Single-shot detector of MediaPipe Hands (Zhang et al. 2020): every anchor gives a score, a box and seven keypoints
+(wrist, bases of index, middle, ring and little finger, two joints of the thumb).
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def decode(raw: np.ndarray, logits: np.ndarray) -> tuple[np.ndarray, np.ndarray,
 
 
 def encode(boxes: np.ndarray, keypoints: np.ndarray) -> np.ndarray:
-    """The inverse of `decode` for boxes (A, 4) as centre and size and keypoints (A, 7, 2), one for each anchor: (A, 18)."""
+    """The inverse of `decode`: boxes (A, 4) as centre and size, keypoints (A, 7, 2), one for each anchor: (A, 18)."""
     centers = boxes[:, :2] - anchors()
     points = (keypoints - anchors()[:, None]).reshape(len(boxes), -1)
     return np.concatenate([centers, boxes[:, 2:], points], -1) * SIDE

@@ -1,7 +1,7 @@
 """Square, turned regions of a picture: where the networks look, and the way back to picture pixels.
 
-A region's own coordinates run from 0 to 1 to the right and down. Its angle turns it clockwise as seen in the picture (y down):
-at angle 0 it is upright, at pi/2 its upward direction points to the picture's right.
+A region's own coordinates run from 0 to 1 to the right and down. Its angle turns it clockwise as seen in the picture
+(y down): at angle 0 it is upright, at pi/2 its upward direction points to the picture's right.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from hamer.detectors.skeleton import INDEX_MCP, MIDDLE_MCP, RING_MCP, WRIST
 
 @dataclass
 class Regions:
-    """N squares: `centers` (N, 2) px, `sizes` (N,) side in px, `angles` (N,) radians, `mirrored` (N,) looked at in a mirror."""
+    """N squares: `centers` (N, 2) px, `sizes` (N,) side px, `angles` (N,) radians, `mirrored` (N,) seen in a mirror."""
 
     centers: np.ndarray
     sizes: np.ndarray
@@ -24,7 +24,9 @@ class Regions:
     mirrored: np.ndarray
 
     @classmethod
-    def of(cls, centers: np.ndarray, sizes: np.ndarray, angles: np.ndarray | float = 0.0, mirrored: bool = False) -> Regions:
+    def of(
+        cls, centers: np.ndarray, sizes: np.ndarray, angles: np.ndarray | float = 0.0, mirrored: bool = False
+    ) -> Regions:
         """Regions from arrays; a single angle or mirror flag holds for all."""
         centers = np.asarray(centers, float).reshape(-1, 2)
         n = len(centers)
@@ -85,8 +87,8 @@ def upward_angle(start: np.ndarray, end: np.ndarray) -> np.ndarray:
 def regions_from_palms(boxes: np.ndarray, keypoints: np.ndarray) -> Regions:
     """Whole-hand regions from palms: `boxes` (N, 4) xyxy px, `keypoints` (N, 7, 2) px, the palm detector's.
 
-    The region points from the wrist (0) to the middle finger's base (2), is 2.6 times the palm's longer side, and moved half a
-    palm towards the fingers. Source: MediaPipe Hands (Zhang et al. 2020), its published graph's constants.
+    The region points from the wrist (0) to the middle finger's base (2), is 2.6 times the palm's longer side, and
+    moved half a palm towards the fingers. Source: MediaPipe Hands (Zhang et al. 2020), its published graph's constants.
     """
     angles = upward_angle(keypoints[:, 0], keypoints[:, 2])
     extent = (boxes[:, 2:] - boxes[:, :2]).max(-1)
@@ -95,15 +97,16 @@ def regions_from_palms(boxes: np.ndarray, keypoints: np.ndarray) -> Regions:
     return Regions.of(centers + 0.5 * extent[:, None] * up, 2.6 * extent, angles)
 
 
-#: Wrist, thumb up to its first joint, and the two lower joints of the fingers: the joints that hardly move when fingers bend.
+#: Wrist, thumb up to its first joint, and the two lower joints of the fingers: the joints that hardly move when
+#: fingers bend.
 _STEADY = [0, 1, 2, 3, 5, 6, 9, 10, 13, 14, 17, 18]
 
 
 def regions_from_keypoints(keypoints: np.ndarray) -> Regions:
     """Whole-hand regions from a first guess of `keypoints` (N, 21, 2) px.
 
-    The region points from the wrist to the bases of the fingers, is twice the longer side of the steady joints' box in those axes
-    and moved up by a tenth. Source: the same graph's tracking region.
+    The region points from the wrist to the bases of the fingers, is twice the longer side of the steady joints' box in
+    those axes and moved up by a tenth. Source: the same graph's tracking region.
     """
     bases = (keypoints[:, INDEX_MCP] + keypoints[:, RING_MCP]) / 4 + keypoints[:, MIDDLE_MCP] / 2
     angles = upward_angle(keypoints[:, WRIST], bases)

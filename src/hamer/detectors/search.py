@@ -1,4 +1,4 @@
-"""Where to look for palms: a pyramid of overlapping square tiles, so that small hands are seen as large as the detector likes."""
+"""Where to look for palms: a pyramid of overlapping square tiles, so that small hands are seen large enough."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from hamer.detectors.regions import Regions
 class Effort:
     """How hard to look.
 
-    `finest`: the smallest tile as a part of the picture's longer side; `least_tile`: and in px, since enlarging a tile further shows
-    nothing new; `overlap`: of neighbouring tiles; `views`: ways (mirrored, turned in degrees) in which the
-    tiles of the coarse levels are looked at; `agreement`: other ways to look at a hand to see whether its joints stay in place.
+    `finest`: the smallest tile as a part of the picture's longer side; `least_tile`: and in px, since enlarging a tile
+    further shows nothing new; `overlap`: of neighbouring tiles; `views`: ways (mirrored, turned in degrees) in which
+    the tiles of the coarse levels are looked at; `agreement`: other ways to look at a hand to see whether its joints
+    stay in place.
     """
 
     finest: float
@@ -28,18 +29,30 @@ class Effort:
 EFFORTS = {
     "fast": Effort(0.5, 128, 0.25, ((False, 0.0),), ((True, 0.0, 1.0),)),
     "normal": Effort(
-        0.1, 80, 0.35, ((False, 0.0), (True, 0.0)), ((True, 0.0, 1.0), (False, 20.0, 1.0), (False, -20.0, 1.0), (True, 0.0, 1.2))
+        0.1,
+        80,
+        0.35,
+        ((False, 0.0), (True, 0.0)),
+        ((True, 0.0, 1.0), (False, 20.0, 1.0), (False, -20.0, 1.0), (True, 0.0, 1.2)),
     ),
     "thorough": Effort(
         0.066,
         64,
         0.5,
         ((False, 0.0), (True, 0.0), (False, 90.0), (False, -90.0), (False, 180.0)),
-        ((True, 0.0, 1.0), (False, 25.0, 1.0), (False, -25.0, 1.0), (True, 12.0, 1.2), (True, -12.0, 1.2), (False, 0.0, 0.87)),
+        (
+            (True, 0.0, 1.0),
+            (False, 25.0, 1.0),
+            (False, -25.0, 1.0),
+            (True, 12.0, 1.2),
+            (True, -12.0, 1.2),
+            (False, 0.0, 0.87),
+        ),
     ),
 }
 
-#: Ratio of tile sizes from one level of the pyramid to the next: the palm detector is at ease over a range of sizes of about three.
+#: Ratio of tile sizes from one level of the pyramid to the next: the palm detector is at ease over a range of sizes of
+#: about three.
 _RATIO = 1.8
 
 

@@ -1,4 +1,4 @@
-"""Names of the 21 joints that the detectors need: wrist, then thumb, index, middle, ring and little finger, four each."""
+"""Names of the 21 joints: wrist, then thumb, index, middle, ring and little finger, four each."""
 
 from __future__ import annotations
 

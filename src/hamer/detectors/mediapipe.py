@@ -1,0 +1,212 @@
+"""Detector `mediapipe`: hands found by Google's palm detector and hand landmark model, run by LiteRT.
+
+The published graph looks once at the whole picture and so misses small and edge-on hands. This one looks at a pyramid
+of overlapping tiles, follows even unsure palms, and lets the landmark model decide: a real hand keeps its joints when
+    it is looked
+at turned, mirrored and enlarged, anything else does not. Networks: MediaPipe Hands (Zhang et al. 2020,
+arXiv:2006.10214).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from hamer import assets
+from hamer.detectors.handedness import settle_sides
+from hamer.detectors.landmarks import Guesses, LandmarkModel
+from hamer.detectors.merging import Consensus, agree, merge_hands, merge_palms
+from hamer.detectors.palm import PalmDetector, Palms
+from hamer.detectors.pictures import check_pictures
+from hamer.detectors.regions import Pyramid, Regions, regions_from_keypoints, regions_from_palms
+from hamer.detectors.scoring import hand_scores, joint_confidences
+from hamer.detectors.search import EFFORTS, tiles
+from hamer.structures import HandBoxes
+
+EffortName = Literal["fast", "normal", "thorough"]
+
+#: Palms followed up in one picture, best first. Enough for a crowd, and the bound on the time that a picture can cost.
+_MOST_PALMS = {"fast": 16, "normal": 64, "thorough": 256}
+#: Palms below this score are not followed.
+_LEAST_PALM = {"fast": 0.4, "normal": 0.2, "thorough": 0.12}
+#: A look with a lower presence is not followed up.
+_LEAST_FIRST_PRESENCE, _LEAST_PRESENCE = 0.02, 0.3
+_LEAST_SIZE = 8.0
+
+
+class MediapipeDetector:
+    """Hands in pictures by Google's landmark models.
+
+    Args:
+        effort: how hard to look. "fast": whole picture and its quarters, for hands that fill a good part of it;
+            "normal": hands from about 1/40 of the picture's longer side; "thorough": smaller ones still, and every
+            orientation, several times the cost.
+        min_score: hands below are left out; scores are probabilities of being a hand, fitted on pictures with and
+            without hands.
+        max_hands: keep the best so many; None for all.
+        threads: worker threads; None for all cores, at most 8.
+        palm_model, landmark_model: files of the networks; None fetches them (`hamer.assets.landmark_models`).
+
+    Raises:
+        MissingExtraError: ai-edge-litert is not installed. AssetError: the networks could not be fetched or read.
+    """
+
+    name = "mediapipe"
+
+    def __init__(
+        self,
+        *,
+        effort: EffortName = "normal",
+        min_score: float = 0.5,
+        max_hands: int | None = None,
+        threads: int | None = None,
+        palm_model: str | Path | None = None,
+        landmark_model: str | Path | None = None,
+    ) -> None:
+        _check_options(effort, min_score, max_hands, threads)
+        if palm_model is None or landmark_model is None:
+            fetched = assets.landmark_models()
+            palm_model, landmark_model = palm_model or fetched[0], landmark_model or fetched[1]
+        self.effort, self.min_score, self.max_hands = effort, float(min_score), max_hands
+        self._palms = PalmDetector(palm_model, threads=threads)
+        self._landmarks = LandmarkModel(landmark_model, threads=threads)
+
+    def __call__(self, images: Sequence[np.ndarray]) -> list[HandBoxes]:
+        """Hands of each RGB uint8 picture (H, W, 3), best first, with joints in the picture and in 3D."""
+        return [self._one(image) for image in check_pictures(images)]
+
+    def warm_up(self) -> None:
+        """Run both networks once, so that the first picture is not timed with their set-up."""
+        self([np.zeros((64, 64, 3), np.uint8)])
+        self.landmarks_in_boxes(np.zeros((64, 64, 3), np.uint8), np.array([[0.0, 0.0, 64.0, 64.0]]))
+
+    def candidates(self, image: np.ndarray) -> Consensus:
+        """Everything in a picture that could be a hand, unmerged duplicates removed, however low its score."""
+        height, width = image.shape[:2]
+        picture = Pyramid(image)
+        found, _ = self._palms(picture, tiles(width, height, EFFORTS[self.effort]), _LEAST_PALM[self.effort])
+        palms, support = merge_palms(found)
+        palms, support = palms[: _MOST_PALMS[self.effort]], support[: _MOST_PALMS[self.effort]]
+        guesses, origin = self._follow(picture, palms)
+        return merge_hands(self._look_again(picture, guesses, palms.scores[origin], support[origin]))
+
+    def _one(self, image: np.ndarray) -> HandBoxes:
+        hands = self.candidates(image)
+        hands = settle_sides(hands[hands.scores >= self.min_score][: self.max_hands])
+        if not len(hands):
+            return HandBoxes.empty()
+        confidences = joint_confidences(hands.spreads, hands.presence)
+        keypoints = np.concatenate([hands.points, confidences[..., None]], -1)
+        return HandBoxes(hands.boxes(), hands.right > 0.5, hands.scores, keypoints, hands.world)
+
+    def _follow(self, picture: Pyramid, palms: Palms) -> tuple[Guesses, np.ndarray]:
+        """Landmarks of palms, each after up to three passes, the pass of the highest presence; and which palm each is of."""
+        origin = np.arange(len(palms))
+        guesses = self._landmarks(picture, regions_from_palms(palms.boxes, palms.keypoints))
+        alive = guesses.presence > _LEAST_FIRST_PRESENCE
+        guesses, origin = guesses[alive], origin[alive]
+        current = guesses
+        for _ in range(2):
+            current = self._landmarks(picture, regions_from_keypoints(current.points))
+            better = current.presence > guesses.presence
+            guesses = _where(better, current, guesses)
+        size = np.ptp(guesses.points, axis=1).max(-1)
+        alive = (guesses.presence > _LEAST_PRESENCE) & (size >= _LEAST_SIZE)
+        return guesses[alive], origin[alive]
+
+    def _look_again(
+        self, picture: Pyramid, guesses: Guesses, palm_scores: np.ndarray, support: np.ndarray
+    ) -> Consensus:
+        """What further looks at each guess, turned, mirrored and enlarged, agree on."""
+        base = regions_from_keypoints(guesses.points)
+        ways = EFFORTS[self.effort].agreement
+        turned = [base.changed(mirror=mirror, turn=np.deg2rad(turn), zoom=zoom) for mirror, turn, zoom in ways]
+        every = self._landmarks(picture, Regions.concatenate(turned))
+        n = len(guesses)
+        looks = [guesses, *(every[way * n : (way + 1) * n] for way in range(len(ways)))]
+        points, spreads, world, right = agree(looks)
+        presence = np.stack([look.presence for look in looks])
+        sizes = np.ptp(points, axis=1).max(-1)
+        scores = hand_scores(presence, spreads, sizes, palm_scores)
+        return Consensus(
+            points, spreads, world, right, presence.mean(0), presence.min(0), sizes, palm_scores, support, scores
+        )
+
+    def landmarks_in_boxes(
+        self, image: np.ndarray, boxes: np.ndarray, is_right: Sequence[bool | None] | np.ndarray | None = None
+    ) -> HandBoxes:
+        """Landmarks of hands whose boxes are known.
+
+        The hand's orientation is not known, so each box is looked at turned by every 45 degrees; the best look is
+        refined and confirmed as in a search. `scores` tell whether the model sees a hand in the box; none is left out.
+
+        Args:
+            image: (H, W, 3) RGB uint8.
+            boxes: (N, 4) xyxy px around the hands.
+            is_right: (N,) the sides where they are known; None for all or for one hand lets the model decide.
+        """
+        (image,) = check_pictures([image])
+        boxes = np.asarray(boxes, np.float64).reshape(-1, 4)
+        if not len(boxes):
+            return HandBoxes.empty()
+        picture = Pyramid(image)
+        guesses = self._best_in_boxes(picture, boxes)
+        hands = self._look_again(picture, guesses, np.full(len(boxes), 0.5), np.ones(len(boxes), int))
+        sides = hands.right > 0.5
+        if is_right is not None:
+            sides = np.array(
+                [own if given is None else bool(given) for given, own in zip(is_right, sides, strict=True)]
+            )
+        confidences = joint_confidences(hands.spreads, hands.presence)
+        keypoints = np.concatenate([hands.points, confidences[..., None]], -1)
+        return HandBoxes(boxes, sides, hands.scores, keypoints, hands.world)
+
+    def _best_in_boxes(self, picture: Pyramid, boxes: np.ndarray) -> Guesses:
+        """The look of the highest worth at each box: presence, and how well the joints fill the box."""
+        centers, sides = (boxes[:, :2] + boxes[:, 2:]) / 2, np.maximum((boxes[:, 2:] - boxes[:, :2]).max(-1), 1.0)
+        best: Guesses | None = None
+        worth = np.full(len(boxes), -np.inf)
+        for turn in np.arange(8) * np.pi / 4:
+            first = self._landmarks(picture, Regions.of(centers, 1.3 * sides, turn))
+            second = self._landmarks(picture, regions_from_keypoints(first.points))
+            for look in (first, second):
+                value = look.presence + _paired_iou(look.boxes(), boxes)
+                best = look if best is None else _where(value > worth, look, best)
+                worth = np.maximum(worth, value)
+        assert best is not None
+        return best
+
+
+def _paired_iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Intersection over union (N,) of each box of `a` with the box of `b` in the same row."""
+    overlap = np.clip(np.minimum(a[:, 2:], b[:, 2:]) - np.maximum(a[:, :2], b[:, :2]), 0, None).prod(-1)
+    areas = (a[:, 2:] - a[:, :2]).prod(-1) + (b[:, 2:] - b[:, :2]).prod(-1)
+    return overlap / np.maximum(areas - overlap, 1e-9)
+
+
+def _where(choose: np.ndarray, a: Guesses, b: Guesses) -> Guesses:
+    """Rows of `a` where `choose` (N,), else of `b`."""
+
+    def pick(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+        return np.where(choose.reshape(-1, *(1,) * (first.ndim - 1)), first, second)
+
+    regions = Regions(
+        *(pick(getattr(a.regions, n), getattr(b.regions, n)) for n in ("centers", "sizes", "angles", "mirrored"))
+    )
+    return Guesses(
+        pick(a.points, b.points), pick(a.world, b.world), pick(a.presence, b.presence), pick(a.right, b.right), regions
+    )
+
+
+def _check_options(effort: str, min_score: float, max_hands: int | None, threads: int | None) -> None:
+    if effort not in EFFORTS:
+        raise ValueError(f"effort must be one of {', '.join(EFFORTS)}, got {effort!r}")
+    if not 0 <= min_score <= 1:
+        raise ValueError(f"min_score must lie in 0..1, got {min_score}")
+    if max_hands is not None and max_hands < 1:
+        raise ValueError(f"max_hands must be at least 1, or None for all, got {max_hands}")
+    if threads is not None and threads < 1:
+        raise ValueError(f"threads must be at least 1, or None for all cores, got {threads}")
