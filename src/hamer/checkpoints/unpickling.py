@@ -72,7 +72,7 @@ class AllowListUnpickler(pickle.Unpickler):
     def __init__(
         self, file: BinaryIO, *, name: str = "pickle", allow: Mapping[str, Any] | None = None, encoding: str = "latin1"
     ) -> None:
-        super().__init__(file, encoding=encoding)  # type: ignore[arg-type]
+        super().__init__(file, encoding=encoding)
         self._name = name
         self._table: dict[str, Any] = {**_TABLE, **(allow or {})}
 
@@ -114,7 +114,7 @@ def _array_shell(subtype: type, shape: Any, dtype: Any) -> np.ndarray:
     return np.ndarray.__new__(np.ndarray, (0,), dtype)
 
 
-def _array_from_buffer(buffer: Any, dtype: np.dtype, shape: Any, order: str, *_axis_order: Any) -> np.ndarray:
+def _array_from_buffer(buffer: Any, dtype: np.dtype, shape: Any, order: Any, *_axis_order: Any) -> np.ndarray:
     """How protocol 5 writes a contiguous array."""
     return np.frombuffer(buffer, dtype=dtype).reshape(shape, order=order)
 

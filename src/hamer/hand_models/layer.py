@@ -235,9 +235,11 @@ def _skin(posed: Tensor, transforms: Tensor, weights: Tensor) -> Tensor:
     Points run along the last axis until the end, where the arithmetic is over long contiguous rows.
     """
     x, y, z = posed.unflatten(-1, (3, 1, -1)).unbind(1)  # (B, 1, P) each
-    blended = transforms.flatten(2).transpose(1, 2) @ weights  # (B, 12, P)
-    to_x, to_y, to_z, shift = blended.unflatten(1, (3, 4)).unbind(2)  # (B, 3, P) each
-    return (to_x * x + to_y * y + to_z * z + shift).transpose(1, 2)
+    rows = transforms.flatten(2).transpose(1, 2).reshape(-1, N_JOINTS)  # (12 B, 16): one product for the whole batch
+    blended = rows @ weights
+    to_x, to_y, to_z, shift = blended.reshape(-1, 3, 4, blended.shape[-1]).unbind(2)  # (B, 3, P) each
+    moved = shift.addcmul(to_x, x).addcmul(to_y, y).addcmul(to_z, z)
+    return moved.transpose(1, 2)
 
 
 def _levels(parents: np.ndarray) -> list[tuple[list[int], list[int]]]:

@@ -23,22 +23,10 @@ from hamer.hand_models.joints import MANO_TO_OPENPOSE
 from hamer.hand_models.layer import HandModel
 
 _WITHOUT_EFFECT = frozenset(
-    [
-        "data_dir",
-        "gender",
-        "mean_params",
-        "create_body_pose",
-        "create_global_orient",
-        "create_hand_pose",
-        "create_betas",
-        "create_transl",
-        "batch_size",
-        "vertex_ids",
-        "use_compressed",
-        "ext",
-        "age",
-        "name",
-    ]
+    {
+        *("data_dir", "gender", "mean_params", "age", "name", "batch_size", "vertex_ids", "use_compressed", "ext"),
+        *("create_body_pose", "create_global_orient", "create_hand_pose", "create_betas", "create_transl"),
+    }
 )
 """Arguments of smplx and of HaMeR's MANO configuration that change nothing for a layer fed with its parameters."""
 
