@@ -1,14 +1,14 @@
 """How the 15 joints of a hand bend: anatomical axes, ranges, and how likely a pose is before any picture is seen.
 
-Each joint gets an orthonormal frame in the model's rest pose: column 0 the axis of flexion (positive closes the hand), column 1
-of abduction (positive moves the finger toward the thumb's side; the thumb away from the palm's plane), column 2 the bone itself
-(twist). A joint's rotation is Q Exp(angles) Q^T, so a hinge has one angle and a pose is a vector of a few dozen numbers with a
-meaning. All angles are in radians inside, degrees in the tables, and are measured from a straight finger: what the rest pose
-already bends is added before a range is applied.
+Each joint gets an orthonormal frame in the model's rest pose: column 0 the axis of flexion (positive closes the
+hand), column 1 of abduction (positive moves the finger toward the thumb's side; the thumb away from the palm's
+plane), column 2 the bone itself (twist). A joint's rotation is Q Exp(angles) Q^T, so a hinge has one angle and a pose
+is a vector of a few dozen numbers with a meaning. All angles are in radians inside, degrees in the tables, and are
+measured from a straight finger: what the rest pose already bends is added before a range is applied.
 
-The ranges are those of hand therapy handbooks (American Academy of Orthopaedic Surgeons, Joint Motion, 1965; Norkin and White,
-Measurement of Joint Motion), a little wider for lax hands; the coupling of the last two joints, DIP = 2/3 PIP, is that of
-Rijpkema and Girard, "Computer animation of knowledge-based human grasping", SIGGRAPH 1991.
+The ranges are those of hand therapy handbooks (American Academy of Orthopaedic Surgeons, Joint Motion, 1965; Norkin
+and White, Measurement of Joint Motion), a little wider for lax hands; the coupling of the last two joints, DIP = 2/3
+PIP, is that of Rijpkema and Girard, "Computer animation of knowledge-based human grasping", SIGGRAPH 1991.
 """
 
 from __future__ import annotations
@@ -61,9 +61,10 @@ MOTIONS = (
 class Anatomy:
     """The motions of one hand model as tensors, A = 26 active angles (radians) of its 15 joints.
 
-    frames (15, 3, 3): Q of each joint, columns flexion, abduction, twist axes in the rest pose. joint_of, axis_of (A,): which
-    joint and axis an angle belongs to. low, high, mean, spread (A,): of the angle relative to the rest pose. coupling (C, A),
-    coupling_offset (C,): rows whose product with the angles is expected to equal the offset (DIP against PIP).
+    frames (15, 3, 3): Q of each joint, columns flexion, abduction, twist axes in the rest pose. joint_of, axis_of
+    (A,): which joint and axis an angle belongs to. low, high, mean, spread (A,): of the angle relative to the rest
+    pose. coupling (C, A), coupling_offset (C,): rows whose product with the angles is expected to equal the offset
+    (DIP against PIP).
     """
 
     frames: Tensor
@@ -88,7 +89,8 @@ class Anatomy:
             torch.tensor([math.radians(getattr(m, name)) for _, m in rows], dtype=frames.dtype)
             for name in ("low", "high", "mean", "spread")
         )
-        # A model whose rest pose lies outside a range (a relaxed thumb, a made-up hand) must be able to show its rest pose.
+        # A model whose rest pose lies outside a range (a relaxed thumb, a made-up hand) must be able to show its rest
+        # pose.
         low, high = torch.minimum(low - bent, torch.zeros_like(low)), torch.maximum(high - bent, torch.zeros_like(high))
         coupling, offset = _couple_last_joints(joint_of, axis_of, rest_flexion)
         mean = torch.minimum(torch.maximum(mean - bent, low), high)
@@ -139,7 +141,8 @@ def _rest_frames(skeleton: Skeleton) -> tuple[Tensor, Tensor]:
     flexion = F.normalize(torch.cross(whole, facing, dim=-1), dim=-1)  # turns the bone toward where the pad faces
     flexion = flexion[:, None].expand(5, 3, 3)
     flexion = F.normalize(flexion - (flexion * bones).sum(-1, keepdim=True) * bones, dim=-1)
-    # Looking along the bone, flexion x bone points to the back or the front; abduction completes the right-handed frame.
+    # Looking along the bone, flexion x bone points to the back or the front; abduction completes the right-handed
+    # frame.
     frames = torch.stack([flexion, torch.cross(bones, flexion, dim=-1), bones], dim=-1)
     return frames.reshape(15, 3, 3), _rest_flexion(joints[0], nodes, flexion).reshape(15)
 

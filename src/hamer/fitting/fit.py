@@ -37,11 +37,12 @@ def fit_hands(
 
     Args:
         hand_model: a `HandModel` (or `HandModelArrays`) with MANO's tree, right hand.
-        keypoints_2d: (N, 21, 3) undistorted picture px and confidence 0..1 of the hands as they are. NaN or confidence 0: unknown.
+        keypoints_2d: (N, 21, 3) undistorted picture px and confidence 0..1 of the hands as they are. NaN or
+            confidence 0: unknown.
         is_right: (N,) bool.
         camera_matrix: (N, 3, 3) or (3, 3) intrinsics, px.
-        keypoints_3d: (N, 21, 3) the landmark model's guess, metres, camera axes, any origin, a left hand as the left hand that
-            it is. Rows (or single joints) of NaN: no guess.
+        keypoints_3d: (N, 21, 3) the landmark model's guess, metres, camera axes, any origin, a left hand as the left
+            hand that it is. Rows (or single joints) of NaN: no guess.
         initial: parameters to start from and to stay near (refinement), right-hand convention. Where it is given, joint
             ranges are widened to hold it. A row of NaN: that hand starts from the guess or from nothing.
         options: weights; None for the defaults.
@@ -111,7 +112,9 @@ def _size_px(points: Tensor, usable: Tensor) -> Tensor:
 
 
 def _clean_guess(guess: Tensor | None, sign: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
-    """The guess (N, 21, 3) of right hands around its own centre and its weights (N, 21); weight 0 where there is none."""
+    """The guess (N, 21, 3) of right hands around its own centre and its weights (N, 21); weight 0 where there is
+    none.
+    """
     n = len(like)
     if guess is None:
         return like.new_zeros(n, 21, 3), like.new_zeros(n, 21)

@@ -23,10 +23,11 @@ from hamer.hand_models.joints import MANO_PARENTS, MANO_TO_OPENPOSE
 class Skeleton:
     """What the joints of one hand model depend on; everything linear in the shape is kept as a linear map.
 
-    The wrist is the origin of everything but `wrist_template` (3,) and `wrist_shape` (3, 10), which say where the model itself
-    puts it in its rest pose: the model's vertices are these joints plus `wrist(betas)`. joints_template (16, 3) and joints_shape (16, 3, 10): rest joints are `joints_template + joints_shape @ betas`.
-    tips_template (5, 3), tips_shape (5, 3, 10), tips_pose (5, 3, 135), tips_weights (5, 16): the fingertip vertices, thumb to
-    little. influence (5, 16, 16): weight with which bone b moves tip i when joint k turns (b is k or hangs on it).
+    The wrist is the origin of everything but `wrist_template` (3,) and `wrist_shape` (3, 10), which say where the
+    model itself puts it in its rest pose: the model's vertices are these joints plus `wrist(betas)`. joints_template
+    (16, 3) and joints_shape (16, 3, 10): rest joints are `joints_template + joints_shape @ betas`. tips_template (5,
+    3), tips_shape (5, 3, 10), tips_pose (5, 3, 135), tips_weights (5, 16): the fingertip vertices, thumb to little.
+    influence (5, 16, 16): weight with which bone b moves tip i when joint k turns (b is k or hangs on it).
     """
 
     wrist_template: Tensor
@@ -203,7 +204,9 @@ def _shape_columns(skeleton: Skeleton, posed: PosedHand) -> Tensor:
 
 
 def cross_columns(arms: Tensor) -> Tensor:
-    """The matrix (..., 3, 3) whose column m is e_m x arm, for arms (..., 3): how a rotation increment moves the points."""
+    """The matrix (..., 3, 3) whose column m is e_m x arm, for arms (..., 3): how a rotation increment moves the
+    points.
+    """
     basis = torch.eye(3).to(arms).expand(*arms.shape[:-1], 3, 3)
     return torch.cross(basis, arms[..., None].expand_as(basis), dim=-2)
 

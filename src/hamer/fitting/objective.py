@@ -4,9 +4,10 @@ Unknowns x of one hand, P = 10 + A + 10 numbers:
     0:3   rotation increment of the hand, multiplied from the left onto `State.orient`
     3:6   place of the wrist: x/z, y/z, log z (`State.place`): depth and direction do not disturb each other
     6:6+A active joint angles, then 10 betas
-    then  rotation increment (3) and log scale (1) of the 3D guess against the camera axes: its frame is not to be trusted fully
-Every term is a residual divided by its standard deviation; observations pass through the Geman-McClure function, whose weight
-(c^2 / (c^2 + r^2))^2 leaves good points alone and forgets far ones (Black and Rangarajan 1996).
+    then  rotation increment (3) and log scale (1) of the 3D guess against the camera axes: its frame is not to be
+    trusted fully
+Every term is a residual divided by its standard deviation; observations pass through the Geman-McClure function,
+whose weight (c^2 / (c^2 + r^2))^2 leaves good points alone and forgets far ones (Black and Rangarajan 1996).
 """
 
 from __future__ import annotations
@@ -64,9 +65,9 @@ class Problem:
     """What does not change while N hands are fitted, one row a hand, in normalised image coordinates of a right hand.
 
     points (N, 21, 2) x/z, y/z and confidence (N, 21), 0 where unusable; unit_2d (N, 2): one share of the hand's size in
-    normalised coordinates along x and y. guess (N, 21, 3) metres and guess_weight (N, 21). passive (N, 15, 3): values of the
-    angles that the fit does not move. The prior of the angles (mean, spread, low, high), betas, orientation and log depth;
-    an infinite spread switches a term off.
+    normalised coordinates along x and y. guess (N, 21, 3) metres and guess_weight (N, 21). passive (N, 15, 3): values
+    of the angles that the fit does not move. The prior of the angles (mean, spread, low, high), betas, orientation
+    and log depth; an infinite spread switches a term off.
     """
 
     points: Tensor
@@ -189,7 +190,9 @@ class Objective:
         )
 
     def _prior(self, problem: Problem, state: State) -> tuple[Tensor, Tensor, Tensor]:
-        """Everything known before the keypoints: hessian, gradient and cost of terms that are linear in the unknowns."""
+        """Everything known before the keypoints: hessian, gradient and cost of terms that are linear in the
+        unknowns.
+        """
         angles, options = slice(N_GLOBAL, N_GLOBAL + self.n_angles), self.options
         turn = rotmat_to_aa(state.orient @ problem.orient_mean.transpose(1, 2))
         guess_turn = rotmat_to_aa(state.guess_turn)

@@ -1,8 +1,8 @@
 """What a fit is told and what it returns. N hands; everything is in the right-hand convention.
 
-Right-hand convention: a left hand is fitted as the right hand that its mirror image (x of the camera frame negated) shows. All
-results are that right hand's. To get the true left hand: `mirror_points` of vertices, joints and translation,
-`mirror_rotmat` (or `mirror_axis_angle`) of the rotations, the betas as they are.
+Right-hand convention: a left hand is fitted as the right hand that its mirror image (x of the camera frame negated)
+shows. All results are that right hand's. To get the true left hand: `mirror_points` of vertices, joints and
+translation, `mirror_rotmat` (or `mirror_axis_angle`) of the rotations, the betas as they are.
 """
 
 from __future__ import annotations
@@ -74,8 +74,9 @@ class FitOptions:
 
 @dataclass
 class HandPose:
-    """Parameters to start from: `global_orient` (N, 3, 3), `hand_pose` (N, 15, 3, 3), `betas` (N, 10), and `translation`
-    (N, 3) metres or None (or NaN rows) where only the keypoints tell where the hand is. Right-hand convention.
+    """Parameters to start from: `global_orient` (N, 3, 3), `hand_pose` (N, 15, 3, 3), `betas` (N, 10), and
+    `translation` (N, 3) metres or None (or NaN rows) where only the keypoints tell where the hand is. Right-hand
+    convention.
     """
 
     global_orient: Tensor
@@ -88,11 +89,11 @@ class HandPose:
 class HandFit:
     """N fitted hands, right-hand convention (see the module), in the dtype and on the device of the keypoints.
 
-    global_orient (N, 3, 3), hand_pose (N, 15, 3, 3), betas (N, 10), translation (N, 3) metres: what a `HandModel` takes.
-    joints (N, 21, 3): the model's joints in the camera frame, metres, translation included.
-    residual_px (N,): root mean square distance of the projected joints to the used keypoints, weighted by confidence, picture px.
-    iterations (N,): accepted and rejected steps of the final search; converged (N,): it ended by itself.
-    valid (N,): False where the keypoints were unusable; such rows hold the rest pose, zeros and NaN translation and residual.
+    global_orient (N, 3, 3), hand_pose (N, 15, 3, 3), betas (N, 10), translation (N, 3) metres: what a `HandModel`
+    takes. joints (N, 21, 3): the model's joints in the camera frame, metres, translation included. residual_px (N,):
+    root mean square distance of the projected joints to the used keypoints, weighted by confidence, picture px.
+    iterations (N,): accepted and rejected steps of the final search; converged (N,): it ended by itself. valid (N,):
+    False where the keypoints were unusable; such rows hold the rest pose, zeros and NaN translation and residual.
     """
 
     global_orient: Tensor

@@ -1,7 +1,7 @@
 """Levenberg-Marquardt for many small problems at once: every hand has its own damping and its own verdict.
 
-Marquardt's scaling (damping times the diagonal) makes the step independent of the unknowns' units. Nothing is random and no
-gradient is traced: the same inputs give the same result.
+Marquardt's scaling (damping times the diagonal) makes the step independent of the unknowns' units. Nothing is random
+and no gradient is traced: the same inputs give the same result.
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ DataT = TypeVar("DataT", State, Linearised)
 
 @dataclass
 class Search:
-    """Where N searches ended: the states, their costs (N,), steps taken (N,), and whether they ended by themselves (N,)."""
+    """Where N searches ended: the states, their costs (N,), steps taken (N,), and whether they ended by
+    themselves (N,).
+    """
 
     state: State
     cost: Tensor

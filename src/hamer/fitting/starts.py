@@ -65,7 +65,9 @@ def start_from_parameters(
     betas: Tensor,
     translation: Tensor,
 ) -> State:
-    """The start that given parameters describe; rows of `translation` (N, 3) that are not usable are solved from the keypoints."""
+    """The start that given parameters describe; rows of `translation` (N, 3) that are not usable are solved from
+    the keypoints.
+    """
     state = _placed(skeleton, anatomy, problem, orient, angles, betas)
     wrist = translation + skeleton.wrist(betas)
     given = torch.isfinite(wrist).all(1) & (wrist[:, 2] > 0)
@@ -82,7 +84,8 @@ def _placed(
     points = pose_skeleton(skeleton, orient, rotations, betas).points
     camera = torch.eye(3).to(points).expand(n, 3, 3)
     wrist = solve_translation(points, problem.points, camera, problem.confidence)
-    # Keypoints that contradict the pose can put the hand behind the camera: then its size in the picture tells how far it is.
+    # Keypoints that contradict the pose can put the hand behind the camera: then its size in the picture tells how
+    # far it is.
     extent = (points[..., :2].amax(1) - points[..., :2].amin(1)).amax(1)
     seen = _seen_extent(problem)
     fallback_depth = (extent / seen).clamp(0.05, 100.0)
@@ -115,7 +118,9 @@ def _mean(points: Tensor, weights: Tensor) -> Tensor:
 
 
 def _turn_between(source: Tensor, target: Tensor, weights: Tensor) -> Tensor:
-    """The proper rotations (N, 3, 3) that bring centred `source` (N, J, 3) nearest to centred `target` (Kabsch 1976)."""
+    """The proper rotations (N, 3, 3) that bring centred `source` (N, J, 3) nearest to centred `target` (Kabsch
+    1976).
+    """
     source = source - _mean(source, weights)[:, None]
     target = target - _mean(target, weights)[:, None]
     covariance = torch.einsum("nj,njx,njy->nxy", weights, target, source)
@@ -126,7 +131,9 @@ def _turn_between(source: Tensor, target: Tensor, weights: Tensor) -> Tensor:
 
 
 def _spin_onto(points: Tensor, problem: Problem) -> Tensor:
-    """Rotations (N, 3, 3) about the camera's z that bring the palm of `points` (N, 21, 3) onto the keypoints' directions."""
+    """Rotations (N, 3, 3) about the camera's z that bring the palm of `points` (N, 21, 3) onto the keypoints'
+    directions.
+    """
     weights = problem.confidence
     palm = torch.zeros_like(weights)
     palm[:, PALM] = weights[:, PALM]
@@ -140,7 +147,9 @@ def _spin_onto(points: Tensor, problem: Problem) -> Tensor:
 
 
 def _bend_like(anatomy: Anatomy, problem: Problem, orient: Tensor) -> Tensor:
-    """Active angles (N, A) that turn the bones as in the guess, base to tip, each within its range; unknown bones rest."""
+    """Active angles (N, A) that turn the bones as in the guess, base to tip, each within its range; unknown bones
+    rest.
+    """
     n = len(orient)
     nodes = problem.guess[:, _NODES]  # (N, 5, 4, 3)
     known = (problem.guess_weight[:, _NODES] > 0).all(-1)  # (N, 5)
@@ -163,7 +172,9 @@ def _bend_like(anatomy: Anatomy, problem: Problem, orient: Tensor) -> Tensor:
 
 
 def _swing_of(direction: Tensor, *, hinge: bool) -> Tensor:
-    """Angles (..., 3) that swing the bone (0, 0, 1) of a joint's frame to the unit `direction` (..., 3) of the same frame."""
+    """Angles (..., 3) that swing the bone (0, 0, 1) of a joint's frame to the unit `direction` (..., 3) of the
+    same frame.
+    """
     x, y, z = direction.unbind(-1)
     zero = torch.zeros_like(x)
     if hinge:
