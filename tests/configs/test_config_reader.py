@@ -8,6 +8,7 @@ import pickle
 from pathlib import Path
 
 import pytest
+
 from hamer.configs import (
     ConfigNode,
     data_path,
@@ -121,7 +122,7 @@ def test_the_original_training_file(golden: Path) -> None:
     for name, kind in facts["types"].items():
         section, key = name.split(".")
         assert type(cfg[section][key]).__name__ == kind, name
-    assert cfg.LOSS_WEIGHTS == facts["LOSS_WEIGHTS"]
+    assert facts["LOSS_WEIGHTS"] == cfg.LOSS_WEIGHTS
     assert "${" not in cfg.MANO.MODEL_PATH
 
 

@@ -1,1 +1,36 @@
-"""To be described by its owner."""
+"""Networks as plain modules: ViT backbone, transformer decoder head, HAMER, discriminator, losses; and their loading."""
+
+from __future__ import annotations
+
+from typing import Any
+
+_HOMES = {
+    "Discriminator": "hamer.models.discriminator",
+    "HAMER": "hamer.models.hamer",
+    "HamerConfig": "hamer.models.config",
+    "MANO": "hamer.models.mano_wrapper",
+    "ViTConfig": "hamer.models.config",
+    "build_hamer": "hamer.models.hamer",
+    "download_models": "hamer.assets",
+    "load_hamer": "hamer.models.loading",
+    "load_network": "hamer.models.loading",
+    "set_precision": "hamer.models.precision",
+}
+
+__all__ = ["DEFAULT_CHECKPOINT", *_HOMES]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "DEFAULT_CHECKPOINT":  # read each time: HAMER_DATA may be set after the import
+        from hamer.configs.reader import data_dir
+
+        return f"{data_dir()}/hamer_ckpts/checkpoints/hamer.ckpt"
+    if name in _HOMES:
+        import importlib
+
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

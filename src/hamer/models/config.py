@@ -1,0 +1,225 @@
+"""What a HaMeR network is made of, as typed dataclasses, and their translation from and to the yaml configuration.
+
+`HamerConfig.from_cfg` reads the original's keys (`MODEL.BACKBONE.TYPE: vit` is ViT-H). Other sizes are written with keys
+that the original does not have: `TYPE: vit_s` (`vit_b`, `vit_l`, `vit_h`), or `EMBED_DIM`, `DEPTH`, `NUM_HEADS` one by one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Literal
+
+from hamer.configs.node import ConfigNode
+
+ViTSize = Literal["S", "B", "L", "H"]
+
+# width, depth, heads, stochastic depth: the ViTs of Dosovitskiy et al. (2021); rates as ViTPose trains them (Xu et al. 2022)
+_VIT_SIZES: dict[str, tuple[int, int, int, float]] = {
+    "S": (384, 12, 6, 0.1),
+    "B": (768, 12, 12, 0.3),
+    "L": (1024, 24, 16, 0.5),
+    "H": (1280, 32, 16, 0.55),
+}
+
+
+@dataclass(frozen=True)
+class ViTConfig:
+    """A plain vision transformer over patches of a picture of `image_size` (height, width) pixels.
+
+    `patch_padding` zero pixels surround the picture before it is cut: the grid stays image_size / patch_size, shifted.
+    """
+
+    width: int = 1280
+    depth: int = 32
+    heads: int = 16
+    mlp_ratio: float = 4.0
+    image_size: tuple[int, int] = (256, 192)
+    patch_size: int = 16
+    patch_padding: int = 2
+    drop_path_rate: float = 0.55
+    gradient_checkpointing: bool = False
+
+    def __post_init__(self) -> None:
+        _check_positive(self, "width", "depth", "heads", "patch_size")
+        if self.width % self.heads:
+            raise ValueError(f"ViTConfig.width must be a multiple of heads, got width {self.width}, heads {self.heads}")
+        if any(side % self.patch_size for side in self.image_size):
+            raise ValueError(
+                f"ViTConfig.image_size must be multiples of patch_size {self.patch_size}, got {self.image_size}"
+            )
+
+    @classmethod
+    def of_size(cls, size: ViTSize, **changes: Any) -> ViTConfig:
+        """One of the sizes S (22M parameters), B (86M), L (304M), H (632M)."""
+        if size not in _VIT_SIZES:
+            raise ValueError(f"size must be one of {', '.join(_VIT_SIZES)}, got {size!r}")
+        width, depth, heads, drop_path_rate = _VIT_SIZES[size]
+        return replace(cls(width, depth, heads, drop_path_rate=drop_path_rate), **changes)
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of patches, (16, 12) for HaMeR."""
+        return self.image_size[0] // self.patch_size, self.image_size[1] // self.patch_size
+
+
+@dataclass(frozen=True)
+class DecoderConfig:
+    """The head: one query token that attends to the backbone's `context_dim`-wide features in `depth` layers."""
+
+    width: int = 1024
+    depth: int = 6
+    heads: int = 8
+    dim_head: int = 64
+    mlp_dim: int = 1024
+    context_dim: int = 1280
+    dropout: float = 0.0
+    emb_dropout: float = 0.0
+    ief_iters: int = 1
+
+    def __post_init__(self) -> None:
+        _check_positive(self, "width", "depth", "heads", "dim_head", "mlp_dim", "context_dim", "ief_iters")
+
+
+@dataclass(frozen=True)
+class HamerConfig:
+    """A whole network: `image_size` px is the side of the square crop, of which the backbone sees the middle columns.
+
+    `focal_length` px is that of the assumed camera for a crop; `with_discriminator` adds the training's adversary, so that
+    the tensors are those of a training checkpoint.
+    """
+
+    backbone: ViTConfig = field(default_factory=ViTConfig)
+    head: DecoderConfig = field(default_factory=DecoderConfig)
+    image_size: int = 256
+    focal_length: float = 5000.0
+    with_discriminator: bool = False
+
+    def __post_init__(self) -> None:
+        height, width = self.backbone.image_size
+        if height != self.image_size or width > self.image_size or (self.image_size - width) % 2:
+            raise ValueError(
+                f"HamerConfig.backbone.image_size must be the crop's {self.image_size} rows and its middle columns, got "
+                f"{self.backbone.image_size}; set MODEL.IMAGE_SIZE: 256"
+            )
+        if self.head.context_dim != self.backbone.width:
+            raise ValueError(
+                f"HamerConfig.head.context_dim must equal the backbone's width {self.backbone.width}, got "
+                f"{self.head.context_dim}; set MODEL.MANO_HEAD.TRANSFORMER_DECODER.context_dim"
+            )
+
+    @classmethod
+    def of_size(cls, size: ViTSize, *, decoder_depth: int = 6, with_discriminator: bool = False) -> HamerConfig:
+        """HaMeR around a ViT of size S, B, L or H (H is the published one)."""
+        backbone = ViTConfig.of_size(size)
+        head = DecoderConfig(depth=decoder_depth, context_dim=backbone.width)
+        return cls(backbone, head, with_discriminator=with_discriminator)
+
+    @classmethod
+    def from_cfg(cls, cfg: Mapping[str, Any]) -> HamerConfig:
+        """Read the keys of a `model_config.yaml`.
+
+        Raises:
+            ValueError: a backbone or head that this package does not have, or sizes that do not fit each other.
+        """
+        model = cfg["MODEL"]
+        head = model.get("MANO_HEAD", {})
+        if head.get("TYPE", "transformer_decoder") != "transformer_decoder":
+            raise ValueError(f"MODEL.MANO_HEAD.TYPE must be 'transformer_decoder', got {head['TYPE']!r}")
+        if head.get("JOINT_REP", "6d") != "6d" or head.get("TRANSFORMER_INPUT", "zero") != "zero":
+            raise ValueError(
+                "MODEL.MANO_HEAD must have JOINT_REP '6d' and TRANSFORMER_INPUT 'zero' (the published network's), got "
+                f"{head.get('JOINT_REP')!r} and {head.get('TRANSFORMER_INPUT')!r}"
+            )
+        backbone = _vit_from_cfg(model.get("BACKBONE", {}))
+        decoder = dict(head.get("TRANSFORMER_DECODER", {}))
+        return cls(
+            backbone=backbone,
+            head=_decoder_from_cfg({"context_dim": backbone.width, **decoder}, int(head.get("IEF_ITERS", 1))),
+            image_size=int(model.get("IMAGE_SIZE", 256)),
+            focal_length=float(cfg.get("EXTRA", {}).get("FOCAL_LENGTH", 5000)),
+            with_discriminator=float(cfg.get("LOSS_WEIGHTS", {}).get("ADVERSARIAL", 0)) > 0,
+        )
+
+    def to_cfg(self) -> ConfigNode:
+        """The configuration tree that `from_cfg` reads as this network, with the defaults of `hamer.configs` around it."""
+        from hamer.configs.reader import default_config
+
+        cfg = default_config()
+        cfg.merge(
+            {
+                "MODEL": {
+                    "IMAGE_SIZE": self.image_size,
+                    "BBOX_SHAPE": [self.backbone.image_size[1], self.backbone.image_size[0]],
+                    "BACKBONE": {"TYPE": "vit", **_vit_to_cfg(self.backbone)},
+                    "MANO_HEAD": {
+                        "TYPE": "transformer_decoder",
+                        "IEF_ITERS": self.head.ief_iters,
+                        "TRANSFORMER_DECODER": {key: getattr(self.head, mine) for key, mine in _DECODER_KEYS.items()},
+                    },
+                },
+                "EXTRA": {"FOCAL_LENGTH": self.focal_length},
+                "LOSS_WEIGHTS": {"ADVERSARIAL": 0.0005 if self.with_discriminator else 0.0},
+            }
+        )
+        cfg.freeze()
+        return cfg
+
+
+# The original's key -> our field.
+_VIT_KEYS = {
+    "EMBED_DIM": "width",
+    "DEPTH": "depth",
+    "NUM_HEADS": "heads",
+    "MLP_RATIO": "mlp_ratio",
+    "DROP_PATH_RATE": "drop_path_rate",
+    "GRADIENT_CHECKPOINTING": "gradient_checkpointing",
+}
+_DECODER_KEYS = {
+    "depth": "depth",
+    "heads": "heads",
+    "mlp_dim": "mlp_dim",
+    "dim_head": "dim_head",
+    "dropout": "dropout",
+    "emb_dropout": "emb_dropout",
+    "context_dim": "context_dim",
+    "dim": "width",
+}
+_DECODER_CONSTANTS = {"norm": "layer", "emb_dropout_type": "drop", "norm_cond_dim": -1, "skip_token_embedding": False}
+
+
+def _vit_from_cfg(backbone: Mapping[str, Any]) -> ViTConfig:
+    kind = str(backbone.get("TYPE", "vit")).lower()
+    sizes = {"vit": "H"} | {f"vit_{size.lower()}": size for size in _VIT_SIZES}
+    if kind not in sizes:
+        raise ValueError(f"MODEL.BACKBONE.TYPE must be one of {', '.join(sizes)}, got {backbone.get('TYPE')!r}")
+    changes = {mine: backbone[key] for key, mine in _VIT_KEYS.items() if key in backbone}
+    return ViTConfig.of_size(sizes[kind], **changes)  # type: ignore[arg-type]
+
+
+def _vit_to_cfg(backbone: ViTConfig) -> dict[str, Any]:
+    return {key: getattr(backbone, mine) for key, mine in _VIT_KEYS.items()}
+
+
+def _decoder_from_cfg(decoder: Mapping[str, Any], ief_iters: int) -> DecoderConfig:
+    values: dict[str, Any] = {}
+    for key, value in decoder.items():
+        if key in _DECODER_KEYS:
+            values[_DECODER_KEYS[key]] = value
+        elif key not in _DECODER_CONSTANTS:
+            raise ValueError(
+                f"MODEL.MANO_HEAD.TRANSFORMER_DECODER.{key} is not known; known are {', '.join(_DECODER_KEYS)}"
+            )
+        elif value != _DECODER_CONSTANTS[key]:
+            raise ValueError(
+                f"MODEL.MANO_HEAD.TRANSFORMER_DECODER.{key} must be {_DECODER_CONSTANTS[key]!r}, got {value!r}: other "
+                "variants were never published"
+            )
+    return DecoderConfig(**values, ief_iters=ief_iters)
+
+
+def _check_positive(config: Any, *names: str) -> None:
+    for entry in fields(config):
+        value = getattr(config, entry.name)
+        if entry.name in names and (isinstance(value, bool) or not isinstance(value, int) or value <= 0):
+            raise ValueError(f"{type(config).__name__}.{entry.name} must be a positive whole number, got {value!r}")

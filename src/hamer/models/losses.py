@@ -1,0 +1,158 @@
+"""What training minimises, as plain functions; the classes at the end carry the original's names.
+
+Letters: B hands of the batch, P numbers of a parameter. Every loss is a sum over the batch, as the original's, so weights in
+the configuration mean the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import torch
+from jaxtyping import Bool, Float, Shaped
+from torch import Tensor, nn
+
+from hamer.geometry.rotations import aa_to_rotmat
+
+LossType = Literal["l1", "l2"]
+
+
+def keypoint_2d_loss(
+    predicted: Float[Tensor, "*batch 2"], target: Float[Tensor, "*batch 3"], loss_type: LossType = "l1"
+) -> Float[Tensor, ""]:
+    """Distance of projected keypoints, weighted by confidence, summed.
+
+    Args:
+        predicted: crop widths, origin at the crop's centre.
+        target: the same and a confidence.
+        loss_type: absolute ("l1") or squared ("l2") differences.
+    """
+    return (target[..., 2:] * _difference(predicted, target[..., :2], loss_type)).sum()
+
+
+def keypoint_3d_loss(
+    predicted: Float[Tensor, "*batch joints 3"],
+    target: Float[Tensor, "*batch joints 4"],
+    loss_type: LossType = "l1",
+    root: int = 0,
+) -> Float[Tensor, ""]:
+    """Distance of keypoints relative to joint `root`, weighted by confidence, summed.
+
+    Args:
+        predicted: metres.
+        target: metres and a confidence.
+        loss_type: absolute ("l1") or squared ("l2") differences.
+        root: the joint that both sides are moved to.
+    """
+    points = target[..., :3]
+    relative = predicted - predicted[..., root : root + 1, :]
+    return (target[..., 3:] * _difference(relative, points - points[..., root : root + 1, :], loss_type)).sum()
+
+
+def parameter_loss(
+    predicted: Float[Tensor, "*batch P"],
+    target: Float[Tensor, "*batch P"],
+    has_target: Shaped[Tensor, "*batch"],
+) -> Float[Tensor, ""]:
+    """Squared difference of parameters of those hands that have them (`has_target` 1 or 0), summed."""
+    per_hand = (predicted - target).square().sum(-1)
+    return (has_target.to(per_hand.dtype) * per_hand).sum()
+
+
+def generator_loss(scores: Float[Tensor, "B scores"]) -> Float[Tensor, ""]:
+    """How far the discriminator's scores of estimated hands are from 1: summed over scores, mean over hands."""
+    return (scores - 1).square().sum() / scores.shape[0]
+
+
+def discriminator_loss(estimated: Float[Tensor, "B scores"], captured: Float[Tensor, "M scores"]) -> Float[Tensor, ""]:
+    """How far scores are from 0 for estimated hands and from 1 for captured ones.
+
+    Both sums are divided by B: the original's captured batch is twice as large and counts twice, which is kept.
+    """
+    return (estimated.square().sum() + (captured - 1).square().sum()) / estimated.shape[0]
+
+
+def compute_loss(
+    output: Mapping[str, Any], batch: Mapping[str, Any], weights: Mapping[str, float], *, root: int = 0
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """The weighted loss of a forward pass, without the adversarial term.
+
+    Args:
+        output: what `HAMER.forward` returns.
+        batch: `keypoints_2d` (B, 21, 3), `keypoints_3d` (B, 21, 4), and per parameter name in `mano_params`
+            (axis-angle or matrices), `has_mano_params` (B,), `mano_params_is_axis_angle` (B,).
+        weights: `cfg.LOSS_WEIGHTS`: KEYPOINTS_2D, KEYPOINTS_3D, GLOBAL_ORIENT, HAND_POSE, BETAS.
+        root: joint that 3D keypoints are relative to.
+
+    Returns:
+        the weighted sum, and the unweighted parts with it under the original's names (`loss`, `loss_keypoints_2d` ...), detached.
+    """
+    parts = {
+        "keypoints_2d": keypoint_2d_loss(output["pred_keypoints_2d"], batch["keypoints_2d"]),
+        "keypoints_3d": keypoint_3d_loss(output["pred_keypoints_3d"], batch["keypoints_3d"], root=root),
+    }
+    for name, predicted in output["pred_mano_params"].items():
+        target = batch["mano_params"][name].to(predicted.dtype)
+        if name != "betas":
+            target = as_rotmat(target, batch["mano_params_is_axis_angle"][name])
+        has_target = batch["has_mano_params"][name]
+        parts[name] = parameter_loss(predicted.flatten(1), target.reshape(len(target), -1), has_target)
+    total = torch.stack([weights[name.upper()] * value for name, value in parts.items()]).sum()
+    return total, {"loss": total.detach()} | {f"loss_{name}": value.detach() for name, value in parts.items()}
+
+
+def as_rotmat(pose: Float[Tensor, "B ..."], is_axis_angle: Bool[Tensor, "B"]) -> Float[Tensor, "B J 3 3"]:
+    """Rotation matrices of a batch of poses that are all axis-angle (B, 3 J) or all matrices (B, J, 3, 3).
+
+    Raises:
+        ValueError: some of each.
+    """
+    if bool(is_axis_angle.all()):
+        return aa_to_rotmat(pose.reshape(len(pose), -1, 3))
+    if bool(is_axis_angle.any()):
+        raise ValueError("mano_params_is_axis_angle must be the same for the whole batch, got some of each")
+    return pose.reshape(len(pose), -1, 3, 3)
+
+
+def _difference(predicted: Tensor, target: Tensor, loss_type: LossType) -> Tensor:
+    if loss_type not in ("l1", "l2"):
+        raise ValueError(f"loss_type must be 'l1' or 'l2', got {loss_type!r}")
+    difference = predicted - target
+    return difference.abs() if loss_type == "l1" else difference.square()
+
+
+class Keypoint2DLoss(nn.Module):
+    """`keypoint_2d_loss` under the original's name."""
+
+    def __init__(self, loss_type: LossType = "l1") -> None:
+        super().__init__()
+        if loss_type not in ("l1", "l2"):
+            raise ValueError(f"loss_type must be 'l1' or 'l2', got {loss_type!r}")
+        self.loss_type = loss_type
+
+    def forward(self, pred_keypoints_2d: Tensor, gt_keypoints_2d: Tensor) -> Tensor:
+        """See `keypoint_2d_loss`."""
+        return keypoint_2d_loss(pred_keypoints_2d, gt_keypoints_2d, self.loss_type)
+
+
+class Keypoint3DLoss(nn.Module):
+    """`keypoint_3d_loss` under the original's name."""
+
+    def __init__(self, loss_type: LossType = "l1") -> None:
+        super().__init__()
+        if loss_type not in ("l1", "l2"):
+            raise ValueError(f"loss_type must be 'l1' or 'l2', got {loss_type!r}")
+        self.loss_type = loss_type
+
+    def forward(self, pred_keypoints_3d: Tensor, gt_keypoints_3d: Tensor, pelvis_id: int = 0) -> Tensor:
+        """See `keypoint_3d_loss`; `pelvis_id` is its root."""
+        return keypoint_3d_loss(pred_keypoints_3d, gt_keypoints_3d, self.loss_type, root=pelvis_id)
+
+
+class ParameterLoss(nn.Module):
+    """`parameter_loss` under the original's name."""
+
+    def forward(self, pred_param: Tensor, gt_param: Tensor, has_param: Tensor) -> Tensor:
+        """See `parameter_loss`; parameters of any shape (B, ...)."""
+        return parameter_loss(pred_param.flatten(1), gt_param.flatten(1), has_param.flatten())
