@@ -1,6 +1,6 @@
 """One photo in, its hands out: overlay, meshes and a table.
 
-    python examples/01_photo.py examples/pictures/desk.jpg out
+python examples/01_photo.py examples/pictures/desk.jpg out
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ def main(photo: str = "examples/pictures/desk.jpg", folder: str = "demo_out") ->
     print(f"{len(result.hands)} hands; 3D by {result.model}; camera {result.camera.source}")
     for hand in result.hands:
         side = "right" if hand.is_right else "left"
-        print(f"  {side} hand, score {hand.score:.2f}, wrist {hand.joints[0].round(3)} m, {len(hand.vertices)} vertices")
+        print(
+            f"  {side} hand, score {hand.score:.2f}, wrist {hand.joints[0].round(3)} m, {len(hand.vertices)} vertices"
+        )
     for file in hamer.save(result, folder):
         print(file)
 

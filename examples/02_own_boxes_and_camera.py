@@ -1,6 +1,6 @@
 """Hands that you know of, under a calibrated camera: metric positions without a search.
 
-    python examples/02_own_boxes_and_camera.py photo.jpg x0 y0 x1 y1 right fx fy cx cy
+python examples/02_own_boxes_and_camera.py photo.jpg x0 y0 x1 y1 right fx fy cx cy
 """
 
 from __future__ import annotations

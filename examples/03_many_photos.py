@@ -1,6 +1,6 @@
 """A folder of photos as a stream: the next are read while these are worked on, and a bad file stops nothing.
 
-    python examples/03_many_photos.py photos
+python examples/03_many_photos.py photos
 """
 
 from __future__ import annotations

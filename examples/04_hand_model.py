@@ -1,6 +1,6 @@
 """The hand model on its own: bend it, shape it, differentiate through it.
 
-    python examples/04_hand_model.py hand.obj
+python examples/04_hand_model.py hand.obj
 """
 
 from __future__ import annotations

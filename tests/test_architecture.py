@@ -18,7 +18,18 @@ ROOMS = (
     "fitting", "rendering", "export", "pipeline", "results", "datasets", "evaluation", "training", "distributed", "web", "cli",
     "utils",
 )  # fmt: skip
-HEAVY = ("torch", "lightning", "pytorch_lightning", "hydra", "ray", "gradio", "ai_edge_litert", "trimesh", "numba", "cv2")
+HEAVY = (
+    "torch",
+    "lightning",
+    "pytorch_lightning",
+    "hydra",
+    "ray",
+    "gradio",
+    "ai_edge_litert",
+    "trimesh",
+    "numba",
+    "cv2",
+)
 
 
 def room_of(file: Path) -> str:
@@ -72,7 +83,15 @@ def test_public_names_resolve(name: str) -> None:
 
 
 def test_nothing_unsafe_in_the_sources() -> None:
-    forbidden = ("pickle.load(", "pickle.loads(", "os.system(", "shell=True", ".extractall(", "allow_pickle=True", "yaml.load(")
+    forbidden = (
+        "pickle.load(",
+        "pickle.loads(",
+        "os.system(",
+        "shell=True",
+        ".extractall(",
+        "allow_pickle=True",
+        "yaml.load(",
+    )
     found = [
         f"{file.relative_to(PACKAGE)}: {word}"
         for file in PACKAGE.rglob("*.py")

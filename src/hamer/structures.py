@@ -47,7 +47,9 @@ class Camera:
         if self.fx <= 0 or self.fy <= 0:
             raise ValueError(f"Camera focal lengths fx, fy must be positive pixels, got {self.fx}, {self.fy}")
         if len(self.distortion) not in (0, 4, 5, 8):
-            raise ValueError(f"Camera distortion must have 0, 4, 5 or 8 OpenCV coefficients, got {len(self.distortion)}")
+            raise ValueError(
+                f"Camera distortion must have 0, 4, 5 or 8 OpenCV coefficients, got {len(self.distortion)}"
+            )
         self.fx, self.fy, self.cx, self.cy = (float(v) for v in (self.fx, self.fy, self.cx, self.cy))
         self.distortion = tuple(float(v) for v in self.distortion)
 

@@ -24,7 +24,11 @@ def corner(rgb: np.ndarray) -> tuple[int, int]:
     """Row and column of the brightest quarter."""
     grey = rgb.mean(-1)
     h, w = grey.shape
-    quarters = {(r, c): grey[r * h // 2 : (r + 1) * h // 2, c * w // 2 : (c + 1) * w // 2].mean() for r in (0, 1) for c in (0, 1)}
+    quarters = {
+        (r, c): grey[r * h // 2 : (r + 1) * h // 2, c * w // 2 : (c + 1) * w // 2].mean()
+        for r in (0, 1)
+        for c in (0, 1)
+    }
     return max(quarters, key=lambda k: quarters[k])
 
 
@@ -35,7 +39,9 @@ def test_modes_become_rgb(tmp_path: Path, scene: np.ndarray, mode: str) -> None:
     if mode == "LAB":
         from PIL import ImageCms
 
-        image = ImageCms.profileToProfile(image, ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB"), outputMode="LAB")
+        image = ImageCms.profileToProfile(
+            image, ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB"), outputMode="LAB"
+        )
     elif mode == "HSV":
         pytest.skip("no file format that Pillow writes keeps HSV")
     else:
@@ -137,7 +143,8 @@ def test_arrays_of_uint8_are_taken(shape: tuple[int, ...]) -> None:
 
 
 @pytest.mark.parametrize(
-    "array", [np.zeros((4, 5, 3)), np.zeros((4, 5, 3), np.uint16), np.zeros((3, 4, 5), np.uint8), np.zeros((0, 5, 3), np.uint8)]
+    "array",
+    [np.zeros((4, 5, 3)), np.zeros((4, 5, 3), np.uint16), np.zeros((3, 4, 5), np.uint8), np.zeros((0, 5, 3), np.uint8)],
 )
 def test_other_arrays_are_refused(array: np.ndarray) -> None:
     with pytest.raises(PictureError, match="expected an RGB array"):

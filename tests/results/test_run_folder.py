@@ -45,7 +45,9 @@ def test_a_rerun_leaves_out_what_is_done_and_tries_failures_again(tmp_path: Path
     assert again.remaining(overwrite=True) == pictures
 
 
-def test_other_options_a_changed_picture_or_a_lost_json_mean_doing_it_again(tmp_path: Path, pictures: list[Path]) -> None:
+def test_other_options_a_changed_picture_or_a_lost_json_mean_doing_it_again(
+    tmp_path: Path, pictures: list[Path]
+) -> None:
     first = RunFolder(tmp_path / "out", pictures, {"a": 1})
     for picture in pictures:
         finish(first, picture)

@@ -46,12 +46,21 @@ def add_parser(subparsers: Any) -> None:
 
 
 def add_arguments(
-    parser: argparse.ArgumentParser, *, checkpoint: str = "auto", body_detector: str = "auto", file_type: Sequence[str] | None = None
+    parser: argparse.ArgumentParser,
+    *,
+    checkpoint: str = "auto",
+    body_detector: str = "auto",
+    file_type: Sequence[str] | None = None,
 ) -> None:
     """All flags of the demo; the arguments are the defaults in which `demo.py` and `hamer demo` differ."""
     what = parser.add_argument_group("what to reconstruct")
     what.add_argument("--img_folder", default="images", help="folder of pictures, or one picture (default: images)")
-    what.add_argument("--file_type", nargs="+", default=file_type, help="patterns such as *.jpg *.png (default: %(default)s; None: all kinds)")
+    what.add_argument(
+        "--file_type",
+        nargs="+",
+        default=file_type,
+        help="patterns such as *.jpg *.png (default: %(default)s; None: all kinds)",
+    )
     what.add_argument("--boxes", metavar="FILE", help="your own hand boxes, instead of searching (docs/detectors.md)")
     how = parser.add_argument_group("how")
     how.add_argument(
@@ -62,23 +71,53 @@ def add_arguments(
         "--body_detector", default=body_detector, choices=["auto", "mediapipe", "vitdet", "regnety"],
         help="what finds the hands (default: %(default)s)",
     )  # fmt: skip
-    how.add_argument("--hand_model", default="open", help="for the built-in way: open, mano, or a MANO file (default: open)")
+    how.add_argument(
+        "--hand_model", default="open", help="for the built-in way: open, mano, or a MANO file (default: open)"
+    )
     how.add_argument("--refine", action="store_true", help="fit a network's result to the detector's keypoints")
     how.add_argument("--rescale_factor", type=float, default=2.0, help="crop size over box size (default: 2.0)")
-    how.add_argument("--batch_size", type=int, default=8, help="crops a network pass, and pictures worked on together (default: 8)")
-    how.add_argument("--focal_length", type=float, nargs="+", metavar="PX", help="fx [fy] of the camera in px (default: from EXIF, else assumed)")
-    how.add_argument("--principal_point", type=float, nargs=2, metavar=("CX", "CY"), help="in px, with --focal_length (default: the centre)")
-    how.add_argument("--distortion", type=float, nargs="+", metavar="K", help="OpenCV coefficients k1 k2 p1 p2 [k3 ...], with --focal_length")
+    how.add_argument(
+        "--batch_size", type=int, default=8, help="crops a network pass, and pictures worked on together (default: 8)"
+    )
+    how.add_argument(
+        "--focal_length",
+        type=float,
+        nargs="+",
+        metavar="PX",
+        help="fx [fy] of the camera in px (default: from EXIF, else assumed)",
+    )
+    how.add_argument(
+        "--principal_point",
+        type=float,
+        nargs=2,
+        metavar=("CX", "CY"),
+        help="in px, with --focal_length (default: the centre)",
+    )
+    how.add_argument(
+        "--distortion",
+        type=float,
+        nargs="+",
+        metavar="K",
+        help="OpenCV coefficients k1 k2 p1 p2 [k3 ...], with --focal_length",
+    )
     how.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps (default: auto)")
-    how.add_argument("--precision", default="float32", choices=["float32", "bfloat16"], help="of the network (default: float32)")
+    how.add_argument(
+        "--precision", default="float32", choices=["float32", "bfloat16"], help="of the network (default: float32)"
+    )
     how.add_argument("--threads", type=int, help="CPU threads (default: all)")
     out = parser.add_argument_group("what to write")
     out.add_argument("--out_folder", default="demo_out", help="where results go (default: demo_out)")
     out.add_argument("--side_view", action="store_true", help="add a view from the side to each hand's row")
-    out.add_argument("--full_frame", action=argparse.BooleanOptionalAction, default=True, help="write NAME_all.jpg (default: yes)")
+    out.add_argument(
+        "--full_frame", action=argparse.BooleanOptionalAction, default=True, help="write NAME_all.jpg (default: yes)"
+    )
     out.add_argument("--save_mesh", action="store_true", help="write an OBJ file for every hand")
-    out.add_argument("--html", action="store_true", help="write NAME.html, a 3D view that opens in any browser, offline")
-    out.add_argument("--frame", default="viewer", choices=["viewer", "opencv"], help="axes of mesh files (default: viewer, y up)")
+    out.add_argument(
+        "--html", action="store_true", help="write NAME.html, a 3D view that opens in any browser, offline"
+    )
+    out.add_argument(
+        "--frame", default="viewer", choices=["viewer", "opencv"], help="axes of mesh files (default: viewer, y up)"
+    )
     out.add_argument("--overwrite", action="store_true", help="do pictures again that an earlier run finished")
 
 
@@ -141,9 +180,10 @@ def _build(args: argparse.Namespace) -> HandReconstructor:
         weights = find_original("hamer_checkpoint")
     else:
         weights = None if args.checkpoint == "none" else Path(args.checkpoint)
-    detector, options = ("mediapipe" if args.body_detector == "auto" else args.body_detector), {}
+    detector = "mediapipe" if args.body_detector == "auto" else args.body_detector
+    options: dict[str, Any] = {} if args.threads is None else {"threads": args.threads}
     if args.boxes:
-        detector, options = "boxes", {"file": args.boxes}
+        detector, options = "boxes", {**options, "boxes": args.boxes}
     return HandReconstructor.from_pretrained(
         weights,
         detector=detector,
@@ -159,7 +199,16 @@ def _build(args: argparse.Namespace) -> HandReconstructor:
 
 def _options(args: argparse.Namespace, reconstructor: HandReconstructor, outputs: Outputs) -> dict[str, Any]:
     """Everything that changes what is written, for `RunFolder`."""
-    names = ("checkpoint", "boxes", "hand_model", "refine", "focal_length", "principal_point", "distortion", "precision")
+    names = (
+        "checkpoint",
+        "boxes",
+        "hand_model",
+        "refine",
+        "focal_length",
+        "principal_point",
+        "distortion",
+        "precision",
+    )
     chosen = {n: getattr(args, n) for n in names}
     return {**chosen, **asdict(outputs), "detector": reconstructor.detector_name, "model": reconstructor.estimator.name}
 

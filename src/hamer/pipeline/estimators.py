@@ -7,16 +7,16 @@ inside happens in the right-hand convention (left hands mirrored); `_assemble` m
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 import torch
 
-from hamer.crops import CropBatch, hand_crops
+from hamer.crops import CropBatch, crop_pictures
 from hamer.fitting import FitOptions, HandPose, fit_hands
-from hamer.geometry.cameras import project, solve_translation, undistort_points
+from hamer.geometry.cameras import project_with_camera, solve_translation, undistort_with_camera
 from hamer.geometry.mirroring import mirror_axis_angle, mirror_points
 from hamer.geometry.rotations import rotmat_to_aa
 from hamer.hand_models import HandModel
@@ -62,7 +62,7 @@ class _Flat:
     @classmethod
     def of(cls, cameras: Sequence[Camera], found: Sequence[HandBoxes]) -> _Flat:
         index = np.repeat(np.arange(len(found)), [len(f) for f in found])
-        matrices = torch.from_numpy(np.stack([cameras[i].matrix for i in index])).float()
+        matrices = torch.from_numpy(np.stack([cameras[int(i)].matrix for i in index])).float()
         points = torch.from_numpy(np.concatenate([_undistorted(f, c) for f, c in zip(found, cameras, strict=True)]))
         return cls(index, _concatenated(found), matrices, points.float())
 
@@ -134,9 +134,7 @@ class NetworkEstimator:
         flat = _Flat.of(cameras, found)
         estimate = self._predict(pictures, flat, cameras)
         if self.refine and flat.hands.keypoints_2d is not None:
-            initial = HandPose(
-                estimate.global_orient, estimate.hand_pose, estimate.betas, estimate.translation
-            )
+            initial = HandPose(estimate.global_orient, estimate.hand_pose, estimate.betas, estimate.translation)
             refined = _fit(self.hand_model, flat, self.options, initial)
             estimate = _where(refined.valid, refined, estimate)
         return _assemble(self.hand_model, estimate, flat, cameras, len(found))
@@ -144,32 +142,29 @@ class NetworkEstimator:
     @torch.inference_mode()
     def _predict(self, pictures: Sequence[Picture], flat: _Flat, cameras: Sequence[Camera]) -> _Estimate:
         device = next(self.network.parameters()).device
-        parts: dict[str, list[torch.Tensor]] = {k: [] for k in ("global_orient", "hand_pose", "betas", "joints", "points")}
-        for crops in self._crops(pictures, flat):
-            batch = {k: v.to(device) for k, v in crops.to_batch().items()}
+        images = [p.rgb for p in pictures]
+        parts: list[dict[str, torch.Tensor]] = []
+        for start in range(0, len(flat.hands), self.batch_size):
+            chunk = slice(start, start + self.batch_size)
+            hands = flat.hands[chunk]
+            crops = crop_pictures(
+                images, flat.picture_index[chunk], hands.boxes, hands.is_right, rescale_factor=self.rescale_factor
+            )
             with torch.autocast(device.type, self.autocast, enabled=self.autocast != torch.float32):
-                output = self.network(batch)
-            for key in ("global_orient", "hand_pose", "betas"):
-                parts[key].append(output["pred_mano_params"][key].float().cpu())
-            parts["joints"].append(output["pred_keypoints_3d"].float().cpu())
-            parts["points"].append(_crop_to_picture(output["pred_keypoints_2d"].float().cpu(), crops))
-        merged = {k: torch.cat(v) for k, v in parts.items()}
+                output = self.network(crops.to_batch(device))
+            parts.append(_kept(output, crops))
+        merged = {key: torch.cat([part[key] for part in parts]) for key in parts[0]}
         translation = _translations(merged["joints"], merged["points"], flat, cameras)
-        valid = torch.isfinite(translation).all(-1) & torch.isfinite(merged["joints"]).all(-1).all(-1)
+        valid = torch.isfinite(translation).all(-1) & torch.isfinite(merged["joints"]).flatten(1).all(-1)
         return _Estimate(merged["global_orient"][:, 0], merged["hand_pose"], merged["betas"], translation, valid)
 
-    def _crops(self, pictures: Sequence[Picture], flat: _Flat) -> Iterator[CropBatch]:
-        """Crops in batches of `batch_size`, over the borders of pictures."""
-        waiting: list[CropBatch] = []
-        for index in np.unique(flat.picture_index):
-            hands = flat.hands[flat.picture_index == index]
-            waiting.append(hand_crops(pictures[index].rgb, hands.boxes, hands.is_right, rescale_factor=self.rescale_factor))
-            while sum(len(c) for c in waiting) >= self.batch_size:
-                joined = CropBatch.cat(waiting)
-                yield joined[: self.batch_size]
-                waiting = [joined[self.batch_size :]] if len(joined) > self.batch_size else []
-        if waiting:
-            yield CropBatch.cat(waiting)
+
+def _kept(output: dict[str, Any], crops: CropBatch) -> dict[str, torch.Tensor]:
+    """What is needed of a forward pass, float32 on the CPU; `points` (N, 21, 2) are px of the pictures."""
+    kept = {k: output["pred_mano_params"][k].float().cpu() for k in ("global_orient", "hand_pose", "betas")}
+    in_crop = (output["pred_keypoints_2d"].float().cpu().numpy() + 0.5) * crops.img.shape[-1]
+    points = torch.from_numpy(crops.to_picture(in_crop)).float()
+    return {**kept, "joints": output["pred_keypoints_3d"].float().cpu(), "points": points}
 
 
 def _fit(model: HandModel, flat: _Flat, options: FitOptions, initial: HandPose | None = None) -> _Estimate:
@@ -199,23 +194,12 @@ def _where(mask: torch.Tensor, yes: _Estimate, no: _Estimate) -> _Estimate:
     )
 
 
-def _crop_to_picture(points: torch.Tensor, crops: CropBatch) -> torch.Tensor:
-    """(N, 21, 2) in crop widths about the crop's centre, mirrored for left hands, to pixels of the picture."""
-    sign = torch.as_tensor(crops.right, dtype=points.dtype) * 2 - 1
-    scale = torch.as_tensor(crops.box_size, dtype=points.dtype)[:, None, None]
-    flipped = points * torch.stack([sign, torch.ones_like(sign)], -1)[:, None]
-    return torch.as_tensor(crops.box_center, dtype=points.dtype)[:, None] + scale * flipped
-
-
-def _translations(
-    joints: torch.Tensor, points: torch.Tensor, flat: _Flat, cameras: Sequence[Camera]
-) -> torch.Tensor:
+def _translations(joints: torch.Tensor, points: torch.Tensor, flat: _Flat, cameras: Sequence[Camera]) -> torch.Tensor:
     """(N, 3): where each hand stands so that its joints project where the network saw them, right-hand convention."""
     sign = torch.from_numpy(np.where(flat.hands.is_right, 1.0, -1.0)).float()
     mirror = torch.stack([sign, torch.ones_like(sign), torch.ones_like(sign)], -1)
-    undistorted = torch.stack(
-        [_undistort(p, cameras[i]) for p, i in zip(points, flat.picture_index, strict=True)]
-    )
+    pairs = zip(points.numpy(), flat.picture_index, strict=True)
+    undistorted = torch.from_numpy(np.stack([undistort_with_camera(p, cameras[int(i)]) for p, i in pairs]))
     return solve_translation(joints * mirror[:, None], undistorted, flat.camera_matrix) * mirror
 
 
@@ -262,31 +246,18 @@ def _hand(index: int, values: dict[str, np.ndarray], found: HandBoxes, camera: C
         box=found.boxes[0],
         vertices=values["vertices"],
         joints=values["joints"],
-        keypoints_2d=_projected(values["joints"], camera),
+        keypoints_2d=project_with_camera(values["joints"], camera),
         joint_confidence=np.clip(confidence, 0.0, 1.0),
         camera_translation=values["translation"],
         parameters=HandParameters(values["orient"], values["pose"].reshape(45), values["betas"]),
     )
 
 
-def _projected(joints: np.ndarray, camera: Camera) -> np.ndarray:
-    distortion = torch.tensor(camera.distortion, dtype=torch.float64) if camera.distortion else None
-    return project(torch.from_numpy(joints).double(), torch.from_numpy(camera.matrix), distortion).numpy()
-
-
-def _undistort(points: torch.Tensor, camera: Camera) -> torch.Tensor:
-    """(..., 2) px of the picture to px of the pinhole camera with the same matrix."""
-    if not camera.distortion:
-        return points
-    distortion = torch.tensor(camera.distortion, dtype=torch.float64)
-    return undistort_points(points.double(), torch.from_numpy(camera.matrix), distortion).to(points.dtype)
-
-
 def _undistorted(found: HandBoxes, camera: Camera) -> np.ndarray:
     if found.keypoints_2d is None:
         return np.full((len(found), 21, 3), np.nan, np.float32)
     points = found.keypoints_2d.copy()
-    points[..., :2] = _undistort(torch.from_numpy(points[..., :2]), camera).numpy()
+    points[..., :2] = undistort_with_camera(points[..., :2], camera)
     return points
 
 

@@ -88,7 +88,9 @@ def _matches(file: Path, patterns: Iterable[str]) -> bool:
 
 def _read_file(path: Path) -> Picture:
     if not path.is_file():
-        raise PictureError(f"cannot read {path}: no such file" if not path.exists() else f"cannot read {path}: not a file")
+        raise PictureError(
+            f"cannot read {path}: no such file" if not path.exists() else f"cannot read {path}: not a file"
+        )
     if path.stat().st_size == 0:
         raise PictureError(f"cannot read {path}: the file is empty")
     if path.suffix.lower() in _HEIF:

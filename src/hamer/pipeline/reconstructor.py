@@ -22,7 +22,7 @@ from hamer.structures import Camera, HandBoxes, Reconstruction
 logger = logging.getLogger(__name__)
 
 Source = str | Path | np.ndarray | Picture
-Detector = Callable[[list[np.ndarray]], list[HandBoxes]]
+Detector = Callable[..., list[HandBoxes]]
 Precision = Literal["float32", "bfloat16"]
 
 
@@ -41,6 +41,7 @@ class HandReconstructor:
         self.detector = detector
         self.estimator = estimator
         self.detector_name = detector_name
+        self._own_landmarker: Any = None
 
     @classmethod
     def from_pretrained(
@@ -146,12 +147,13 @@ class HandReconstructor:
                 yield from self.images(pictures, batch_size=1, camera=camera, on_error=_named(on_error))
 
     def _search(self, pictures: Sequence[Picture]) -> list[HandBoxes]:
-        return self.detector([p.rgb for p in pictures])
+        images = [p.rgb for p in pictures]
+        if getattr(self.detector, "needs_names", False):  # boxes of the caller are looked up by the pictures' names
+            return self.detector(images, names=[p.path or "image" for p in pictures])
+        return self.detector(images)
 
     def _given(self, picture: Picture, boxes: Any, is_right: Any) -> HandBoxes:
         """`HandBoxes` for boxes of the caller, with landmarks where the estimator cannot do without."""
-        from hamer.detectors import landmarks_in_boxes
-
         boxes = np.asarray(boxes, dtype=np.float32).reshape(-1, 4) if np.size(boxes) else np.zeros((0, 4), np.float32)
         if not np.isfinite(boxes).all():
             raise ValueError(f"boxes must be finite pixels (N, 4) xyxy, got {boxes.tolist()}")
@@ -160,7 +162,15 @@ class HandReconstructor:
             raise ValueError(f"is_right must have one entry a box ({len(boxes)}), got {len(sides)}")
         if isinstance(self.estimator, NetworkEstimator) and sides is not None and not self.estimator.refine:
             return HandBoxes(boxes, sides, np.ones(len(boxes)))
-        return landmarks_in_boxes(picture.rgb, boxes, sides)
+        return self._landmarker().landmarks_in_boxes(picture.rgb, boxes, sides)
+
+    def _landmarker(self) -> Any:
+        """Something that finds joints in given boxes: the detector itself if it can, else the landmark model."""
+        if hasattr(self.detector, "landmarks_in_boxes"):
+            return self.detector
+        if self._own_landmarker is None:
+            self._own_landmarker = load_detector("mediapipe")
+        return self._own_landmarker
 
     def _reconstruct(
         self, pictures: Sequence[Picture], cameras: Sequence[Camera | None], found: Sequence[HandBoxes]
@@ -168,7 +178,7 @@ class HandReconstructor:
         known = [c or p.camera or default_camera(p.width, p.height) for c, p in zip(cameras, pictures, strict=True)]
         hands = self.estimator(pictures, known, found)
         model = self.estimator.hand_model
-        faces = model.closed_faces.numpy()
+        faces = model.arrays.closed_faces
         return [
             Reconstruction(
                 hands=h, camera=c, width=p.width, height=p.height, faces=faces, hand_model=model.name,

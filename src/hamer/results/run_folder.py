@@ -30,7 +30,9 @@ class RunFolder:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.pictures = [Path(p) for p in pictures]
         self.names = unique_names(self.pictures)
-        self.fingerprint = hashlib.sha256(json.dumps(dict(options), sort_keys=True, default=str).encode()).hexdigest()[:16]
+        self.fingerprint = hashlib.sha256(json.dumps(dict(options), sort_keys=True, default=str).encode()).hexdigest()[
+            :16
+        ]
         self._journal = self.folder / "run.jsonl"
         self._ended = self._read_journal()
 
@@ -65,7 +67,12 @@ class RunFolder:
         self._record(picture, {"status": "failed", "error": f"{type(error).__name__}: {error}"})
 
     def _record(self, picture: Path, what: dict[str, Any]) -> None:
-        entry = {"name": self.names[picture], "image": str(picture), "file": _identity(picture), "options": self.fingerprint}
+        entry: dict[str, Any] = {
+            "name": self.names[picture],
+            "image": str(picture),
+            "file": _identity(picture),
+            "options": self.fingerprint,
+        }
         with self._journal.open("a", encoding="utf-8") as file:
             file.write(json.dumps({**entry, **what}, ensure_ascii=False) + "\n")
         self._ended[entry["name"]] = {**entry, **what}

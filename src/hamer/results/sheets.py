@@ -7,16 +7,18 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from hamer.export.meshes import hand_faces
-from hamer.rendering import LIGHT_BLUE, Mesh, draw_keypoints, render_side_view
+from hamer.rendering import LIGHT_BLUE, Mesh, composite, draw_keypoints
 from hamer.rendering import overlay as render_overlay
+from hamer.rendering import side_view as turn_to_side
 from hamer.structures import Camera, Hand, Reconstruction
 
 SHEET_SIZE = 256  # px a view of a sheet, as the original's crops
 _LEFT_TINT = (0.93, 0.74, 0.62)  # a left hand beside a right one can be told apart where callers ask for it
 
 
-def overlay(result: Reconstruction, image: np.ndarray | None = None, *, keypoints: bool = False, tint: bool = False) -> np.ndarray:
+def overlay(
+    result: Reconstruction, image: np.ndarray | None = None, *, keypoints: bool = False, tint: bool = False
+) -> np.ndarray:
     """The picture with all hands drawn over it, nearer ones in front: (H, W, 3) uint8 RGB.
 
     Args:
@@ -38,7 +40,12 @@ def overlay(result: Reconstruction, image: np.ndarray | None = None, *, keypoint
 
 
 def hand_sheet(
-    result: Reconstruction, hand: Hand, image: np.ndarray | None = None, *, side_view: bool = False, rescale_factor: float = 2.0
+    result: Reconstruction,
+    hand: Hand,
+    image: np.ndarray | None = None,
+    *,
+    side_view: bool = False,
+    rescale_factor: float = 2.0,
 ) -> np.ndarray:
     """One hand as a row of square views: its crop, the crop with the mesh, and, if asked, the mesh from the side.
 
@@ -49,14 +56,15 @@ def hand_sheet(
     mesh = hand_mesh(hand, result.faces)
     views = [crop, render_overlay(crop, [mesh], camera)]
     if side_view:
-        views.append(render_side_view(mesh, camera, SHEET_SIZE, SHEET_SIZE))
+        blank = np.full((SHEET_SIZE, SHEET_SIZE, 3), 255, np.uint8)
+        views.append(composite(blank, turn_to_side(mesh, camera, SHEET_SIZE, SHEET_SIZE)))
     return np.concatenate(views, axis=1)
 
 
 def hand_mesh(hand: Hand, faces: np.ndarray, *, tint: bool = False) -> Mesh:
     """The hand as the renderer wants it, in the original's light blue."""
     color = _LEFT_TINT if tint and not hand.is_right else LIGHT_BLUE
-    return Mesh(hand.vertices, hand_faces(hand, faces), color)
+    return Mesh(hand.vertices, faces, color)
 
 
 def _picture_of(result: Reconstruction, image: np.ndarray | None) -> np.ndarray:
@@ -82,7 +90,11 @@ def _crop(image: np.ndarray, camera: Camera, box: np.ndarray, rescale_factor: fl
     total = SHEET_SIZE / side
     origin = center - side / 2
     seen = Camera(
-        camera.fx * total, camera.fy * total, (camera.cx - origin[0]) * total, (camera.cy - origin[1]) * total, camera.distortion
+        camera.fx * total,
+        camera.fy * total,
+        (camera.cx - origin[0]) * total,
+        (camera.cy - origin[1]) * total,
+        camera.distortion,
     )
     return crop, seen
 
