@@ -65,7 +65,8 @@ def add_arguments(
     how = parser.add_argument_group("how")
     how.add_argument(
         "--checkpoint", default=checkpoint,
-        help="HaMeR weights; 'auto' takes hamer.ckpt where it is present, else the built-in way; 'none' the built-in way (default: %(default)s)",
+        help="HaMeR weights; 'none' for the built-in way; 'auto' takes hamer.ckpt where it is present, else the built-in way "
+        "(default: %(default)s)",
     )  # fmt: skip
     how.add_argument(
         "--body_detector", default=body_detector, choices=["auto", "mediapipe", "vitdet", "regnety"],
