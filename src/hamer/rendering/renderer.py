@@ -12,14 +12,14 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
 from hamer.structures import Camera
 
 from . import reference, tiles
-from .meshes import Mesh
+from .meshes import Mesh, vertex_normals
 from .scene import Scene, build_scene
 
 logger = logging.getLogger(__name__)
@@ -64,6 +64,8 @@ def render(
     Raises:
         ValueError: for sizes that are not positive, and for unknown backends.
     """
+    if width < 1 or height < 1:
+        raise ValueError(f"render: width and height must be at least 1 pixel, got {width} x {height}")
     canvas = _draw(meshes, camera, width, height, supersample, backend, threads)
     return Rendered(canvas.color, canvas.alpha, canvas.depth, canvas.label - np.int16(1))
 
@@ -85,9 +87,8 @@ def overlay(
     image = _rgb(image)
     if not 0 <= opacity <= 1:
         raise ValueError(f"overlay: opacity must be in 0..1, got {opacity}")
-    result = image.copy()
-    height, width = image.shape[:2]
-    _draw(meshes, camera, width, height, supersample, backend, threads, result, opacity)
+    result = np.array(image, order="C")
+    _draw_over(result, float(opacity), meshes, camera, supersample, backend, threads)
     return result
 
 
@@ -164,29 +165,60 @@ def _draw(
     supersample: int,
     backend: Backend,
     threads: int | None,
-    image: np.ndarray | None = None,
-    opacity: float = 1.0,
 ) -> _Canvas:
-    """Draw, and blend into `image` in place where one is given."""
-    if width < 1 or height < 1:
-        raise ValueError(f"render: width and height must be at least 1 pixel, got {width} x {height}")
+    """Draw on a canvas of the whole picture."""
+    canvas = _Canvas.of(width, height)
+    scene, kernels = _prepare(meshes, camera, supersample, backend)
+    if kernels is None:
+        reference.draw(scene, supersample, canvas.color, canvas.alpha, canvas.depth, canvas.label)
+    else:
+        _draw_tiles(kernels, scene, canvas, supersample, threads or _default_threads())
+    return canvas
+
+
+def _draw_over(
+    image: np.ndarray,
+    opacity: float,
+    meshes: Sequence[Mesh],
+    camera: Camera,
+    supersample: int,
+    backend: Backend,
+    threads: int | None,
+) -> None:
+    """Draw on a canvas that is just large enough, and blend that into `image` in place."""
+    scene, kernels = _prepare(meshes, camera, supersample, backend)
+    x0, y0, x1, y1 = scene.bounds(image.shape[1], image.shape[0])
+    if x1 <= x0 or y1 <= y0:
+        return
+    scene.xy = scene.xy - (x0, y0)
+    canvas = _Canvas.of(x1 - x0, y1 - y0)
+    if kernels is None:
+        reference.draw(scene, supersample, canvas.color, canvas.alpha, canvas.depth, canvas.label)
+        _blend(canvas.color, canvas.alpha, image[y0:y1, x0:x1], opacity)
+    else:
+        over = _Backdrop(image, x0, y0, opacity)
+        _draw_tiles(kernels, scene, canvas, supersample, threads or _default_threads(), over)
+
+
+def _prepare(
+    meshes: Sequence[Mesh], camera: Camera, supersample: int, backend: Backend
+) -> tuple[Scene, ModuleType | None]:
+    """The scene to draw and the kernels to draw it with (None: NumPy)."""
     if supersample not in (1, 2, 3, 4):
         raise ValueError(f"render: supersample must be 1, 2, 3 or 4, got {supersample}")
     if len(meshes) >= 2**15 - 1:
         raise ValueError(f"render: at most {2**15 - 2} meshes fit into the hand ids, got {len(meshes)}")
-    canvas = _Canvas.of(width, height)
     kernels = _kernels(backend)
-    if kernels is None:
-        scene = build_scene(meshes, camera)
-        reference.draw(scene, supersample, canvas.color, canvas.alpha, canvas.depth, canvas.label)
-        if image is not None:
-            x0, y0, x1, y1 = scene.bounds(width, height)
-            area = (slice(y0, y1), slice(x0, x1))
-            _blend(canvas.color[area], canvas.alpha[area], image[area], opacity)
-        return canvas
-    scene = build_scene(meshes, camera, kernels.vertex_normals)
-    _draw_tiles(kernels, scene, canvas, supersample, threads or _default_threads(), image, opacity)
-    return canvas
+    return build_scene(meshes, camera, vertex_normals if kernels is None else kernels.vertex_normals), kernels
+
+
+class _Backdrop(NamedTuple):
+    """A picture to draw over in place, and where in it the canvas begins."""
+
+    image: np.ndarray
+    x: int
+    y: int
+    opacity: float
 
 
 def _draw_tiles(
@@ -195,22 +227,21 @@ def _draw_tiles(
     canvas: _Canvas,
     supersample: int,
     threads: int,
-    image: np.ndarray | None,
-    opacity: float,
+    over: _Backdrop | None = None,
 ) -> None:
     height, width = canvas.alpha.shape
     starts, members = kernels.bin_triangles(scene.xy, scene.faces, width, height)
-    tiles = np.flatnonzero(np.diff(starts))
+    tiles_hit = np.flatnonzero(np.diff(starts))
 
     def work(part: np.ndarray) -> None:
         kernels.draw_tiles(
             part, starts, members, scene.xy, scene.inverse_z, scene.positions, scene.normals, scene.faces,
             scene.mesh_ids, scene.colors, supersample, canvas.color, canvas.alpha, canvas.depth, canvas.label,
         )  # fmt: skip
-        if image is not None:
-            kernels.blend_tiles(part, canvas.color, canvas.alpha, image, opacity)
+        if over is not None:
+            kernels.blend_tiles(part, canvas.color, canvas.alpha, over.image, over.x, over.y, over.opacity)
 
-    _share(work, tiles, threads)
+    _share(work, tiles_hit, threads)
 
 
 def _share(work: Callable[[np.ndarray], None], tiles: np.ndarray, threads: int) -> None:

@@ -21,7 +21,7 @@ import numpy as np
 try:
     import numba
 except ImportError:  # an optional speed-up: reference.py draws the same
-    numba = None
+    numba = None  # type: ignore[assignment]
 
 logger = logging.getLogger(__name__)
 
@@ -33,10 +33,15 @@ def _jit(function: Callable[..., Any]) -> Callable[..., Any]:
     if numba is None:
         return function
     try:
-        return numba.njit(nogil=True, cache=True)(function)
+        return numba.njit(nogil=True, cache=True, error_model="numpy")(function)
     except RuntimeError as error:  # neither the package's folder nor the user's cache folder can be written
         logger.info("compiled drawing code will not be kept: %s", error)
-        return numba.njit(nogil=True)(function)
+        return numba.njit(nogil=True, error_model="numpy")(function)
+
+
+def _inline(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Paste `function` into its callers: passing eight arrays would cost more than what it computes."""
+    return function if numba is None else numba.njit(inline="always")(function)
 
 
 # The lights stand still with respect to the camera: a large key light above and left of it, a weaker fill light at its
@@ -48,37 +53,26 @@ FILL = (0.80, 0.10, -0.5916)
 def shade(nx: Any, ny: Any, nz: Any, px: Any, py: Any, pz: Any) -> tuple[Any, Any]:
     """Diffuse factor and white highlight for a surface at (px, py, pz) with normal (nx, ny, nz), camera frame.
 
-    The normal need not be of unit length, but must lie on the side that is seen. A pixel's colour is
-    base colour * diffuse + highlight, clipped to 1.
+    Both may have any length (so interpolation needs no division), but the normal must lie on the side that is seen.
+    A pixel's colour is base colour * diffuse + highlight, clipped to 1.
     """
-    scale = 1.0 / np.sqrt(np.maximum(px * px + py * py + pz * pz, 1e-30))
-    vx, vy, vz = -px * scale, -py * scale, -pz * scale
-    # An interpolated normal can lean away from the viewer near the silhouette: bend it back to the edge, no further.
-    scale = 1.0 / np.sqrt(np.maximum(nx * nx + ny * ny + nz * nz, 1e-30))
+    scale = -1.0 / np.sqrt(px * px + py * py + pz * pz)
+    vx, vy, vz = px * scale, py * scale, pz * scale  # towards the viewer
+    scale = 1.0 / np.sqrt(nx * nx + ny * ny + nz * nz + 1e-30)
     nx, ny, nz = nx * scale, ny * scale, nz * scale
-    facing = nx * vx + ny * vy + nz * vz
-    away = np.minimum(facing, 0.0)
-    nx, ny, nz = nx - away * vx, ny - away * vy, nz - away * vz
-    scale = 1.0 / np.sqrt(np.maximum(nx * nx + ny * ny + nz * nz, 1e-30))
-    nx, ny, nz = nx * scale, ny * scale, nz * scale
-    facing = np.maximum(facing, 0.0)
-
+    # An interpolated normal can lean a little away from the viewer near the silhouette: taken as seen edge-on.
+    facing = np.maximum(nx * vx + ny * vy + nz * vz, 0.0)
     key = np.maximum(nx * KEY[0] + ny * KEY[1] + nz * KEY[2], 0.0)
     fill = np.maximum(nx * FILL[0] + ny * FILL[1] + nz * FILL[2], 0.0)
     ambient = 0.45 - 0.11 * ny
     # Darker towards the silhouette, which keeps fingers apart where they lie over one another.
-    diffuse = (ambient + 0.63 * key + 0.15 * fill) * (0.60 + 0.40 * np.sqrt(facing))
-
-    # Blinn-Phong highlight of the key light, exponent 32.
-    hx, hy, hz = KEY[0] + vx, KEY[1] + vy, KEY[2] + vz
-    half = (nx * hx + ny * hy + nz * hz) / np.sqrt(np.maximum(hx * hx + hy * hy + hz * hz, 1e-30))
-    shine = np.maximum(half, 0.0)
-    shine = shine * shine
-    shine = shine * shine
-    shine = shine * shine
-    shine = shine * shine
-    shine = shine * shine
-    return diffuse, 0.10 * shine
+    contour = 0.60 + 0.40 * facing * (2.0 - facing)
+    diffuse = (ambient + 0.58 * key + 0.15 * fill) * contour
+    # Phong's highlight of the key light, exponent 8: the mirrored light direction along the view.
+    mirrored = np.maximum(2.0 * key * facing - (KEY[0] * vx + KEY[1] * vy + KEY[2] * vz), 0.0)
+    squared = mirrored * mirrored
+    squared = squared * squared
+    return diffuse, 0.10 * squared * squared
 
 
 _shade = _jit(shade)
@@ -184,7 +178,7 @@ def _fill_triangle(
                 index[row - top, column - left] = face
 
 
-@_jit
+@_inline
 def _shade_point(
     x: float,
     y: float,
@@ -201,11 +195,11 @@ def _shade_point(
     acx, acy = xy[c, 0] - xy[a, 0], xy[c, 1] - xy[a, 1]
     area = abx * acy - acx * aby
     qx, qy = x - xy[a, 0], y - xy[a, 1]
-    weight_b = (qx * acy - acx * qy) / area
-    weight_c = (abx * qy - qx * aby) / area
-    wa, wb, wc = (1.0 - weight_b - weight_c) * inverse_z[a], weight_b * inverse_z[b], weight_c * inverse_z[c]
-    scale = 1.0 / (wa + wb + wc)
-    wa, wb, wc = wa * scale, wb * scale, wc * scale
+    # Barycentric weights over z, all times the same number, which shading does not mind.
+    per_area = 1.0 / area
+    share_b = (qx * acy - acx * qy) * per_area
+    share_c = (abx * qy - qx * aby) * per_area
+    wa, wb, wc = (1.0 - share_b - share_c) * inverse_z[a], share_b * inverse_z[b], share_c * inverse_z[c]
     # The winding's direction on the screen says which side is seen; the interpolated normal's sign would not, near the
     # silhouette. A positive area means clockwise on the screen (y points down), so the normal points away from us.
     side = -1.0 if area > 0 else 1.0
@@ -245,11 +239,12 @@ def draw_tiles(
     height, width = alpha.shape
     columns = (width + TILE - 1) // TILE
     size = TILE * supersample
-    samples = supersample * supersample
+    sample_size = 1.0 / supersample
     nearest = np.empty((size, size), np.float32)
     index = np.empty((size, size), np.int32)
     u, v, w = np.empty(3), np.empty(3), np.empty(3)
-    seen = np.empty(samples, np.int32)
+    seen = np.empty(supersample * supersample, np.int32)
+    seen_x, seen_y = np.empty(seen.size), np.empty(seen.size)
     for tile in tiles:
         x0, y0 = (tile % columns) * TILE, (tile // columns) * TILE
         nearest[:] = 0.0
@@ -267,51 +262,55 @@ def draw_tiles(
         for y in range(y0, min(y0 + TILE, height)):
             for x in range(x0, min(x0 + TILE, width)):
                 covered, front, front_face = 0, np.float32(0.0), -1
-                for sample in range(samples):
-                    row = (y - y0) * supersample + sample // supersample
-                    column = (x - x0) * supersample + sample % supersample
-                    face = index[row, column]
-                    seen[sample] = face
-                    if face >= 0:
-                        covered += 1
-                        if nearest[row, column] > front:
-                            front = nearest[row, column]
-                            front_face = face
+                for row in range(supersample):
+                    for column in range(supersample):
+                        at_y, at_x = (y - y0) * supersample + row, (x - x0) * supersample + column
+                        face = index[at_y, at_x]
+                        if face >= 0:
+                            seen[covered] = face
+                            seen_x[covered], seen_y[covered] = column, row
+                            covered += 1
+                            if nearest[at_y, at_x] > front:
+                                front = nearest[at_y, at_x]
+                                front_face = face
                 if covered == 0:
                     continue
                 red, green, blue = 0.0, 0.0, 0.0
-                for sample in range(samples):
+                for sample in range(covered):
                     face = seen[sample]
                     if face < 0:
                         continue
                     # Shade a triangle once per pixel, at the centroid of its samples, which lies inside the triangle.
-                    count, sum_x, sum_y = 0, 0, 0
-                    for other in range(sample, samples):
+                    count, sum_x, sum_y = 0.0, 0.0, 0.0
+                    for other in range(sample, covered):
                         if seen[other] == face:
                             seen[other] = -1
-                            count += 1
-                            sum_x += other % supersample
-                            sum_y += other // supersample
+                            count += 1.0
+                            sum_x += seen_x[other]
+                            sum_y += seen_y[other]
                     diffuse, highlight = _shade_point(
-                        x + (sum_x / count + 0.5) / supersample,
-                        y + (sum_y / count + 0.5) / supersample,
+                        x + (sum_x / count + 0.5) * sample_size,
+                        y + (sum_y / count + 0.5) * sample_size,
                         face, xy, inverse_z, positions, normals, faces,
                     )  # fmt: skip
                     mesh = mesh_ids[face]
                     red += count * min(colors[mesh, 0] * diffuse + highlight, 1.0)
                     green += count * min(colors[mesh, 1] * diffuse + highlight, 1.0)
                     blue += count * min(colors[mesh, 2] * diffuse + highlight, 1.0)
-                color[y, x, 0] = red / covered
-                color[y, x, 1] = green / covered
-                color[y, x, 2] = blue / covered
-                alpha[y, x] = covered / samples
+                share = 1.0 / covered
+                color[y, x, 0] = red * share
+                color[y, x, 1] = green * share
+                color[y, x, 2] = blue * share
+                alpha[y, x] = covered * sample_size * sample_size
                 depth[y, x] = 1.0 / front
                 label[y, x] = mesh_ids[front_face] + 1
 
 
 @_jit
-def blend_tiles(tiles: np.ndarray, color: np.ndarray, alpha: np.ndarray, image: np.ndarray, opacity: float) -> None:
-    """Put `color` over the uint8 `image` in place, inside the numbered `tiles`."""
+def blend_tiles(
+    tiles: np.ndarray, color: np.ndarray, alpha: np.ndarray, image: np.ndarray, left: int, top: int, opacity: float
+) -> None:
+    """Put `color` over the uint8 `image` in place, inside the `tiles`; (left, top) is the first pixel's place."""
     height, width = alpha.shape
     columns = (width + TILE - 1) // TILE
     for tile in tiles:
@@ -321,5 +320,6 @@ def blend_tiles(tiles: np.ndarray, color: np.ndarray, alpha: np.ndarray, image: 
                 if alpha[y, x] > 0:
                     share = alpha[y, x] * opacity
                     for channel in range(3):
-                        value = image[y, x, channel] * (1 - share) + color[y, x, channel] * (255 * share)
-                        image[y, x, channel] = np.uint8(value + 0.5)
+                        below = image[top + y, left + x, channel]
+                        value = below * (1 - share) + color[y, x, channel] * (255 * share)
+                        image[top + y, left + x, channel] = np.uint8(value + 0.5)
