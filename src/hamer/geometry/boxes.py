@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
+
+Number = float | int | np.number
 
 
 def iou_matrix(a: Float[ndarray, "n 4"], b: Float[ndarray, "m 4"]) -> Float[ndarray, "n m"]:
@@ -19,13 +20,13 @@ def iou_matrix(a: Float[ndarray, "n 4"], b: Float[ndarray, "m 4"]) -> Float[ndar
     return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
 
 
-def box_areas(boxes: Float[ndarray, "*batch 4"]) -> Float[ndarray, "*batch"]:
+def box_areas(boxes: Float[ndarray, "*batch n 4"]) -> Float[ndarray, "*batch n"]:
     """Areas in square pixels; 0 for a box whose corners are swapped."""
     return np.prod(np.clip(boxes[..., 2:] - boxes[..., :2], 0, None), axis=-1)
 
 
 def boxes_from_keypoints(
-    keypoints: Float[ndarray, "*batch n_points coordinates"], padding: float = 0.0, min_confidence: float = 0.0
+    keypoints: Float[ndarray, "*batch n_points coordinates"], padding: Number = 0.0, min_confidence: Number = 0.0
 ) -> Float[ndarray, "*batch 4"]:
     """Boxes around keypoints (x, y[, confidence]), each side moved out by `padding` times the box's width or height.
 
@@ -52,7 +53,7 @@ def clip_boxes(boxes: Float[ndarray, "*batch 4"], width: int, height: int) -> Fl
     return np.clip(boxes, 0, limits)
 
 
-def expand_to_aspect_ratio(input_shape: Any, target_aspect_ratio: Sequence[float] | None = None) -> Any:
+def expand_to_aspect_ratio(input_shape: Any, target_aspect_ratio: Any = None) -> Any:
     """(width, height) grown on one side until width : height is `target_aspect_ratio`, given as (width, height).
 
     As the original: without a ratio, or where `input_shape` is no pair, the input comes back as it is.

@@ -15,6 +15,8 @@ from torch import Tensor
 from hamer.geometry.intrinsics import camera_from_exif, default_camera
 from hamer.structures import Camera
 
+Number = float | int
+
 __all__ = [
     "cam_crop_to_full",
     "camera_from_exif",
@@ -120,7 +122,7 @@ def perspective_projection(
 
 
 def pred_cam_to_translation(
-    pred_cam: Float[Tensor, "*batch 3"], focal_length: Float[Tensor, "..."] | float, image_size: float
+    pred_cam: Float[Tensor, "*batch 3"], focal_length: Float[Tensor, "..."] | Number, image_size: Number
 ) -> Float[Tensor, "*batch 3"]:
     """Translation (tx, ty, 2 f / (image_size s)) of a weak-perspective camera in a crop of that size, px."""
     scale, tx, ty = pred_cam.unbind(-1)
@@ -132,7 +134,7 @@ def cam_crop_to_full(
     box_center: Float[Tensor, "*batch 2"],
     box_size: Float[Tensor, "*batch"],
     img_size: Float[Tensor, "*batch 2"],
-    focal_length: Float[Tensor, "..."] | float = 5000.0,
+    focal_length: Float[Tensor, "..."] | Number = 5000.0,
 ) -> Float[Tensor, "*batch 3"]:
     """Translation in the whole picture's camera of a crop's weak-perspective camera, as the original computes it.
 
