@@ -1,7 +1,7 @@
 """Picture to network input and back: affine crop, anti-aliasing, normalisation, mirroring, augmentation.
 
-Two paths with one result: `hand_crops` and `crop_pictures` (NumPy and OpenCV 4, the reference) and `torch_crops` (all hands of
-several pictures at once on one device). See `reference.py` and `batched.py` for the numbers that they keep to.
+Two paths with one result: `hand_crops` and `crop_pictures` (NumPy and OpenCV 4, the reference) and `torch_crops` (all
+hands of several pictures at once on one device). `reference.py` and `batched.py` say which numbers they keep to.
 """
 
 from __future__ import annotations

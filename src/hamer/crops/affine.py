@@ -1,8 +1,8 @@
 """The affine between picture and crop, in the original's pixel convention, and OpenCV 4's rounding of its positions.
 
 Integer coordinates are pixel centres in both pictures, and the crop's centre is coordinate size / 2 (128 for 256): crop
-coordinate u shows picture coordinate centre + (u - size / 2) * box_size / size. A left hand's crop is taken from the mirrored
-picture, whose coordinate is W - 1 - x. Matrices (2, 3) act on column vectors (x, y, 1).
+coordinate u shows picture coordinate centre + (u - size / 2) * box_size / size. A left hand's crop is taken from the
+mirrored picture, whose coordinate is W - 1 - x. Matrices (2, 3) act on column vectors (x, y, 1).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 FRACTION_BITS = 5
-"""OpenCV 4 rounds the position of every warped pixel to 1/32 px: `position >> 5` is the pixel, `position & 31` the fraction."""
+"""OpenCV 4 rounds the position of every warped pixel to 1/32 px: `p >> 5` is the pixel, `p & 31` the fraction."""
 
 _WORKING_BITS = 10  # OpenCV 4 sums the terms of a position in 1/1024 px before that
 
@@ -77,8 +77,8 @@ def axis_positions(matrix: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarra
         matrix: (2, 3) picture to patch; the parts that mix x and y are rounding noise (below 1e-12) and left out.
 
     Returns:
-        columns (size,) and rows (size,) int64 in 1/32 px, equal to OpenCV's own (its rounding differs between the two axes:
-        a column's term is rounded by itself, a row's together with the offset).
+        columns (size,) and rows (size,) int64 in 1/32 px, equal to OpenCV's own (its rounding differs between the two
+        axes: a column's term is rounded by itself, a row's together with the offset).
     """
     inverse = invert(matrix)
     one, half = float(1 << _WORKING_BITS), 1 << (_WORKING_BITS - FRACTION_BITS - 1)

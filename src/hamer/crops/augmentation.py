@@ -1,7 +1,8 @@
 """Random changes of training crops, and what they do to keypoints and poses.
 
-The eight values and their distributions are the original's; so are the signs of the rotations. `Augmentation.sample` takes its
-random numbers from Python's `random` module (seeded per worker by PyTorch's loader) or from a `random.Random` of the caller's.
+The eight values and their distributions are the original's; so are the signs of the rotations. `Augmentation.sample`
+takes its random numbers from Python's `random` module (seeded per worker by PyTorch's loader) or from a `random.Random`
+of the caller's.
 """
 
 from __future__ import annotations
@@ -34,9 +35,11 @@ _EXTREME_MIN_SIZE = 4.0  # px; below, the crop stays as it was
 
 @dataclass(frozen=True)
 class Augmentation:
-    """One draw: `scale` enlarges the crop, `rotation` turns it (degrees), `flip` mirrors it, `extreme_crop` cuts it to a part of the hand
-    (`extreme_crop_level` 0: a half, palm or fingers; 1: single fingers too), `color_scale` multiplies R, G, B, and the crop's
-    centre is shifted by `shift_x`, `shift_y` of its side. The default changes nothing.
+    """One draw; the default changes nothing.
+
+    `scale` enlarges the crop, `rotation` turns it (degrees), `flip` mirrors it, `extreme_crop` cuts it to a part of the
+    hand (`extreme_crop_level` 0: a half, palm or fingers; 1: single fingers too), `color_scale` multiplies R, G, B, and
+    the crop's centre is shifted by `shift_x`, `shift_y` of its side.
     """
 
     scale: float = 1.0
@@ -53,8 +56,9 @@ class Augmentation:
         """A random draw.
 
         Args:
-            config: DATASETS.CONFIG of the configuration: SCALE_FACTOR, ROT_FACTOR (degrees), TRANS_FACTOR, COLOR_SCALE, ROT_AUG_RATE, DO_FLIP,
-                FLIP_AUG_RATE, EXTREME_CROP_AUG_RATE and, where present, EXTREME_CROP_AUG_LEVEL. TRANS_AUG_RATE is not used, as in the original.
+            config: DATASETS.CONFIG of the configuration: SCALE_FACTOR, ROT_FACTOR (degrees), TRANS_FACTOR, COLOR_SCALE,
+                ROT_AUG_RATE, DO_FLIP, FLIP_AUG_RATE, EXTREME_CROP_AUG_RATE and, where present, EXTREME_CROP_AUG_LEVEL.
+                TRANS_AUG_RATE is not used, as in the original.
         """
         draw = rng if rng is not None else random
         shift_x, shift_y = (_clipped_normal(draw, 1.0) * float(config.TRANS_FACTOR) for _ in range(2))
@@ -127,7 +131,7 @@ def transform_keypoints_2d(keypoints: np.ndarray, matrix: np.ndarray) -> np.ndar
 
 
 def augment_keypoints_3d(keypoints: np.ndarray, flip: bool, rotation: float, permutation: Sequence[int]) -> np.ndarray:
-    """Keypoints (K, 3+) of the camera frame after the crop was mirrored (x negated, reordered), then turned by `rotation` degrees."""
+    """Keypoints (K, 3+) of the camera frame, mirrored (x negated, reordered), then turned by `rotation` degrees."""
     changed = keypoints.copy()
     if flip:
         changed[:, 0] = -changed[:, 0]
@@ -148,7 +152,7 @@ def rotate_axis_angle(axis_angle: np.ndarray, rotation: float) -> np.ndarray:
 
 
 def _turn_about_z(degrees: float) -> np.ndarray:
-    """The rotation (3, 3) that a crop turned by `degrees` gives what it shows: by minus that angle about the viewing axis."""
+    """What a crop turned by `degrees` does to its content, (3, 3): minus that angle about the viewing axis."""
     angle = np.deg2rad(-degrees)
     return np.array([[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0], [0, 0, 1]])
 

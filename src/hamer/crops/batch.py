@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -15,9 +16,10 @@ from hamer.crops import affine
 class CropBatch:
     """Crops of N hands; NumPy arrays from the reference, tensors from the torch path.
 
-    `img` (N, 3, size, size) float32 RGB, normalised, left hands mirrored; `box_center` (N, 2) float32 and `box_size` (N,)
-    float32, px: the square that the crop shows; `img_size` (N, 2) float64: width and height of the picture, px; `right` (N,)
-    float32, 1 or 0; `picture_index` (N,) int64: which picture a hand is from; `personid` (N,) int64: its place in that picture.
+    `img` (N, 3, size, size) float32 RGB, normalised, left hands mirrored; `box_center` (N, 2) float32 and `box_size`
+    (N,) float32, px: the square that the crop shows; `img_size` (N, 2) float64: width and height of the picture, px;
+    `right` (N,) float32, 1 or 0; `picture_index` (N,) int64: which picture a hand is from; `personid` (N,) int64: its
+    place in that picture.
     """
 
     img: Any
@@ -32,17 +34,31 @@ class CropBatch:
         return len(self.box_size)
 
     def to_batch(self, device: torch.device | str | None = None) -> dict[str, torch.Tensor]:
-        """The batch that the network takes, with the original's keys and types: img, personid, box_center, box_size, img_size, right."""
+        """The network's batch, the original's keys and types: img, personid, box_center, box_size, img_size, right."""
         names = ("img", "personid", "box_center", "box_size", "img_size", "right")
         return {name: torch.as_tensor(getattr(self, name), device=device) for name in names}
 
     def to_picture(self, points: Any) -> Any:
-        """Points (N, K, 2) px of the crops as px of their pictures (see `affine.crop_to_picture`); left hands unmirrored."""
+        """Points (N, K, 2) px of the crops as px of their pictures, left hands unmirrored: `affine.crop_to_picture`."""
         return affine.crop_to_picture(points, self.box_center, self.box_size, self.right, self._size)
 
     def to_crop(self, points: Any) -> Any:
         """Points (N, K, 2) px of the pictures as px of the crops; mirrored for left hands."""
         return affine.picture_to_crop(points, self.box_center, self.box_size, self.right, self._size)
+
+    def __getitem__(self, rows: slice | np.ndarray | list[int]) -> CropBatch:
+        """The hands that `rows` (a slice, integers, or a boolean mask) selects."""
+        return CropBatch(*(getattr(self, field.name)[rows] for field in fields(self)))
+
+    @classmethod
+    def cat(cls, batches: Sequence[CropBatch]) -> CropBatch:
+        """Several batches as one; `picture_index` and `personid` stay what they were in each."""
+        if not batches:
+            raise ValueError("CropBatch.cat needs at least one batch, got none")
+        if len(batches) == 1:
+            return batches[0]
+        columns = ([getattr(batch, field.name) for batch in batches] for field in fields(cls))
+        return cls(*(torch.cat(c) if isinstance(c[0], torch.Tensor) else np.concatenate(c) for c in columns))
 
     @property
     def _size(self) -> int:
@@ -64,6 +80,6 @@ def check_picture_index(picture_index: Any, count: int, pictures: int) -> np.nda
     index = np.asarray(picture_index, dtype=np.int64)
     if index.shape != (count,):
         raise ValueError(f"picture_index must have shape ({count},), one value a box, got {index.shape}")
-    if count and not (0 <= index.min() and index.max() < pictures):
+    if count and (index.min() < 0 or index.max() >= pictures):
         raise ValueError(f"picture_index must be in 0..{pictures - 1} ({pictures} pictures), got {index.tolist()}")
     return index

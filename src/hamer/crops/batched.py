@@ -1,13 +1,15 @@
 """The batched torch path: all hands of several pictures at once, on the CPU or a GPU, equal to the reference.
 
-An unrotated crop is separable: crop = Wy @ picture @ Wx^T, where a row of Wy (or Wx) holds the bilinear weights of one crop row
-(column), already folded with the anti-aliasing Gaussian. So the blurred picture is never made, only its samples at the crop's
-resolution. Rows of W are bands of a few pixels; on the CPU blocks of crop rows are multiplied with just the picture rows that they
-touch, on a GPU the whole band matrix is one batched product. Pictures stay uint8 until the pixels that a crop shows are read.
+An unrotated crop is separable: crop = Wy @ picture @ Wx^T, where a row of Wy (or Wx) holds the bilinear weights of one
+crop row (column), already folded with the anti-aliasing Gaussian. So the blurred picture is never made, only its
+samples at the crop's resolution. Rows of W are bands of a few pixels; on the CPU blocks of crop rows are multiplied
+with just the picture rows that they touch, on a GPU the whole band matrix is one batched product. Pictures stay uint8
+until the pixels that a crop shows are read.
 
-Positions are OpenCV 4's (1/32 px) and unblurred crops are rounded to whole grey levels, so the result equals the reference: to the
-last bit before normalisation where nothing is blurred, within 1e-3 grey levels where it is (order of float32 sums). On a GPU this
-holds for full float32 products (PyTorch's default); with TF32 allowed for matrix products a sample may be off by half a grey level.
+Positions are OpenCV 4's (1/32 px) and unblurred crops are rounded to whole grey levels, so the result equals the
+reference: to the last bit before normalisation where nothing is blurred, within 1e-3 grey levels where it is (order of
+float32 sums). On a GPU this holds for full float32 products (PyTorch's default); with TF32 allowed for matrix products
+a sample may be off by half a grey level.
 
 Letters: N hands, S crop side, R and C rows and columns of the picture part that a crop shows, T taps of a band.
 """
@@ -83,9 +85,9 @@ def torch_crops(
 class _Axes:
     """Where each crop's rows and columns read their pictures; host arrays.
 
-    `positions` (N, 2, S) int64 in 1/32 px, rows then columns, columns in the mirrored picture for left hands; `limits` (N, 2)
-    height and width of the picture, px; `mirrored` (N,) bool; `sigma` (N,) px; `parts` (N, 2, 2) first and one past the last
-    picture row (column) with a weight.
+    `positions` (N, 2, S) int64 in 1/32 px, rows then columns, columns in the mirrored picture for left hands; `limits`
+    (N, 2) height and width of the picture, px; `mirrored` (N,) bool; `sigma` (N,) px; `parts` (N, 2, 2) first and one
+    past the last picture row (column) with a weight.
     """
 
     positions: np.ndarray
@@ -121,7 +123,7 @@ class _Axes:
         return axes
 
     def part(self, row: int, axis: int, crop_part: slice) -> tuple[int, int]:
-        """The picture rows (axis 0) or columns (axis 1) that a part of the crop's rows or columns reads: first, one past last."""
+        """First and one past last of the picture's rows (axis 0) or columns (axis 1) that a part of the crop reads."""
         radius = blur.kernel_radius(self.sigma[row])
         pixels = self.positions[row, axis, crop_part] >> affine.FRACTION_BITS
         last = int(self.limits[row, axis]) - 1
@@ -177,7 +179,7 @@ def _kernels(taps: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
 
 
 def _fill_on_cpu(levels: torch.Tensor, pictures: Sequence[torch.Tensor], index: np.ndarray, axes: _Axes) -> None:
-    """Grey levels (N, 3, S, S) in place, hand by hand, blocks of crop rows and columns against the pixels that they read."""
+    """Grey levels (N, 3, S, S) in place, hand by hand, blocks of crop rows and columns against the pixels they read."""
     size = levels.shape[-1]
     blocks = [slice(s, min(s + -(-size // _BLOCKS_ON_CPU), size)) for s in range(0, size, -(-size // _BLOCKS_ON_CPU))]
     for row, picture_number in enumerate(index.tolist()):

@@ -1,8 +1,8 @@
 """Anti-aliasing before a crop that shrinks the picture: the Gaussian of the original, on the part that is needed.
 
-The original blurs the whole picture in float64 for every hand (scikit-image's gaussian: nearest border, kernel cut at 4 sigma).
-The same kernel on the crop's region plus the kernel's radius gives the same numbers; the border is repeated only where the
-region meets the picture's own border.
+The original blurs the whole picture in float64 for every hand (scikit-image's gaussian: nearest border, kernel cut at 4
+sigma). The same kernel on the crop's region plus the kernel's radius gives the same numbers; the border is repeated
+only where the region meets the picture's own border.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def blur_region(
     if padded.dtype != np.uint8:
         padded = padded.astype(np.float32)
     kernel = gaussian_kernel(sigma, truncate).astype(np.float32)
-    # The slice is a picture of its own to OpenCV: its border is repeated, which is right where it is the picture's border;
-    # elsewhere the repeated pixels reach only the margin that is cut off here.
+    # The slice is a picture of its own to OpenCV. Its border is repeated, which is right where it is the picture's
+    # border; elsewhere the repeated pixels reach only the margin that is cut off here.
     blurred = cv2.sepFilter2D(np.ascontiguousarray(padded), cv2.CV_32F, kernel, kernel, borderType=cv2.BORDER_REPLICATE)
     return blurred.reshape(*padded.shape[:2], -1)[y0 - top : y1 - top, x0 - left : x1 - left]

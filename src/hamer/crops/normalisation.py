@@ -23,7 +23,7 @@ def normalise(
 def denormalise(
     img: np.ndarray, mean: tuple[float, ...] = IMAGE_MEAN, std: tuple[float, ...] = IMAGE_STD
 ) -> np.ndarray:
-    """Network input (..., 3, H, W) as RGB uint8 (..., H, W, 3): the inverse of `normalise`, rounded and clipped to 0..255."""
+    """Network input (..., 3, H, W) as RGB uint8 (..., H, W, 3): the inverse of `normalise`, rounded and clipped."""
     channels_last = np.moveaxis(np.asarray(img, np.float32), -3, -1)
     levels = (channels_last * np.asarray(std, np.float32) + np.asarray(mean, np.float32)) * 255.0
     return np.clip(np.rint(levels), 0, 255).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""One patch of one picture: mirrored, blurred and warped on the region that it shows, with the numbers of the whole picture."""
+"""One patch of one picture: mirrored, blurred and warped on the region it shows, with the whole picture's numbers."""
 
 from __future__ import annotations
 
@@ -59,8 +59,8 @@ def warp_patch(
         return np.full((size[1], size[0], image.shape[2]), border_value, image.dtype if sigma == 0 else np.float32)
     if max(x1 - x0, y1 - y0) > MAX_REGION:
         raise ValueError(
-            f"The part of the picture that a crop shows must be at most {MAX_REGION} px a side, got {x1 - x0}x{y1 - y0}: "
-            "give a smaller box or shrink the picture"
+            f"The part of the picture that a crop shows must be at most {MAX_REGION} px a side, "
+            f"got {x1 - x0}x{y1 - y0}: give a smaller box or shrink the picture"
         )
     source = (width - x1, y0, width - x0, y1) if mirrored else region
     pixels = _pixels(image, source, sigma, truncate)

@@ -1,9 +1,10 @@
 """The reference crop, NumPy and OpenCV 4: the original's numbers at the cost of the crop.
 
-Kept from the original: the box's enlargement, the affine's pixel convention, the blur's sigma and border, bilinear sampling with
-zeros outside the picture, mirrored left hands. OpenCV 4 rounds warp positions to 1/32 px and the samples of an unblurred picture
-to whole grey levels; OpenCV 5 does the former differently, therefore the package asks for OpenCV 4. Left out: the blur of the
-whole picture in float64 for every hand. Only the region that the crop shows is blurred, in float32 (deviation below 1e-3 grey levels).
+Kept from the original: the box's enlargement, the affine's pixel convention, the blur's sigma and border, bilinear
+sampling with zeros outside the picture, mirrored left hands. OpenCV 4 rounds warp positions to 1/32 px and the samples
+of an unblurred picture to whole grey levels; OpenCV 5 does the former differently, therefore the package asks for
+OpenCV 4. Left out: the blur of the whole picture in float64 for every hand. Only the region that the crop shows is
+blurred, in float32 (deviation below 1e-3 grey levels).
 """
 
 from __future__ import annotations
@@ -100,7 +101,7 @@ def crop_patch(
 def window_transform(
     center: np.ndarray, box_size: float, picture_width: int, *, mirrored: bool, size: int = 256
 ) -> np.ndarray:
-    """The affine (2, 3) from picture coordinates (of the mirrored picture where `mirrored`) to the crop of one window."""
+    """The affine (2, 3) from the picture (the mirrored picture where `mirrored`) to the crop of one window."""
     x = picture_width - center[0] - 1 if mirrored else center[0]
     return affine.patch_transform(x, center[1], box_size, box_size, size, size)
 

@@ -1,4 +1,4 @@
-"""Which square of the picture a hand's crop shows: boxes checked, enlarged, and brought to the network's aspect ratio."""
+"""Which square of the picture a hand's crop shows: boxes checked, enlarged, brought to the network's aspect ratio."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from typing import Any
 import numpy as np
 
 MAX_REACH = 1e6
-"""How far from the picture's origin a crop may reach, px. Warp positions are 32-bit integers in 1/1024 px, which end at 2e6."""
+"""How far from the picture's origin a crop may reach, px.
+
+Warp positions are 32-bit integers in 1/1024 px, which end at 2e6.
+"""
 
 MIN_SIZE = 0.1
 """Smallest side of a crop's square, px. The affine is built from float32 corners, which fall together below this."""
@@ -16,7 +19,8 @@ MIN_SIZE = 0.1
 def check_boxes(boxes: Any) -> np.ndarray:
     """Boxes as (N, 4) float32 xyxy px, or a ValueError that names the box which is not one.
 
-    An empty list gives (0, 4). A box may lie partly or wholly outside the picture; it may not be NaN, infinite, or empty.
+    An empty list gives (0, 4). A box may lie partly or wholly outside the picture; it may not be NaN, infinite, or
+    empty.
     """
     array = np.asarray(boxes, dtype=np.float64)
     if array.size == 0 and array.ndim <= 2:
@@ -28,8 +32,8 @@ def check_boxes(boxes: Any) -> np.ndarray:
             raise ValueError(f"boxes[{index}] must be four finite numbers x0, y0, x1, y1 in px, got {box.tolist()}")
         if box[2] <= box[0] or box[3] <= box[1]:
             raise ValueError(
-                f"boxes[{index}] must have x1 > x0 and y1 > y0 (xyxy in px), got {box.tolist()}: drop boxes without area, "
-                "and convert boxes given as x, y, width, height"
+                f"boxes[{index}] must have x1 > x0 and y1 > y0 (xyxy in px), got {box.tolist()}: "
+                "drop boxes without area, and convert boxes given as x, y, width, height"
             )
     return array.astype(np.float32)
 
@@ -45,7 +49,7 @@ def check_is_right(is_right: Any, count: int) -> np.ndarray:
 
 
 def expand_to_aspect(width_height: np.ndarray, bbox_shape: tuple[int, int] | None) -> np.ndarray:
-    """Sides (N, 2) px enlarged, never shrunk, to the aspect ratio width : height of `bbox_shape`; unchanged for None."""
+    """Sides (N, 2) px enlarged to the aspect ratio width : height of `bbox_shape`; unchanged for None."""
     if bbox_shape is None:
         return width_height
     target_w, target_h = bbox_shape
@@ -61,8 +65,9 @@ def crop_windows(
     Args:
         boxes: (N, 4) xyxy px.
         rescale_factor: how much larger than the box the crop is; the original's demo uses 2.0, its class 2.5.
-        bbox_shape: width and height whose aspect ratio the box takes before its longer side is used. The original's inference
-            forces (192, 256), the part that the ViT sees; its training has None: the square of the longer side.
+        bbox_shape: width and height whose aspect ratio the box takes before its longer side is used. The original's
+            inference forces (192, 256), the part that the ViT sees; its training has None: the square of the longer
+            side.
 
     Returns:
         centre (N, 2) float32 px and side length (N,) float32 px of the squares.
@@ -86,6 +91,6 @@ def _check_windows(center: np.ndarray, size: np.ndarray) -> None:
             )
         if not max(abs(x), abs(y)) + side <= MAX_REACH:
             raise ValueError(
-                f"boxes[{index}] gives a crop of {side:g} px around ({x:g}, {y:g}), which reaches beyond {MAX_REACH:g} px: "
-                "boxes are in pixels of the picture"
+                f"boxes[{index}] gives a crop of {side:g} px around ({x:g}, {y:g}), "
+                f"which reaches beyond {MAX_REACH:g} px: boxes are in pixels of the picture"
             )

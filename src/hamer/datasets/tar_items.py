@@ -1,4 +1,4 @@
-"""One entry of a training tar as a training sample: decoded picture, mask and annotation in, the original's item out."""
+"""One entry of a training tar as a training sample: picture, mask and annotation in, the original's item out."""
 
 from __future__ import annotations
 
@@ -34,14 +34,17 @@ def process_tar_item(
     Args:
         picture: RGB uint8 (H, W, 3).
         mask: (H, W) where the picture is to be believed (non-zero), or None for everywhere.
-        annotation: keypoints_2d (21, 3) px; keypoints_3d (21, 4) m; center (2,) px; scale (2,), sides of the box in units of 200 px;
-            hand_pose (48,) axis-angle, global orientation first; betas (10,); right; has_hand_pose, has_betas.
+        annotation: keypoints_2d (21, 3) px; keypoints_3d (21, 4) m; center (2,) px; scale (2,), sides of the box in
+            units of 200 px; hand_pose (48,) axis-angle, global orientation first; betas (10,); right; has_hand_pose,
+            has_betas.
         augment_config: DATASETS.CONFIG, used where `train`.
-        bbox_shape: aspect ratio (width, height) that the box takes; None for the square of its longer side, as in training.
+        bbox_shape: aspect ratio (width, height) that the box takes; None for the square of its longer side, as in
+            training.
 
     Returns:
-        img (3, S, S), mask (S, S) 0..1 (all ones where the mask leaves nothing), keypoints_2d in crop widths, keypoints_3d,
-        orig_keypoints_2d, box_center, box_size, img_size (width, height), mano_params with has_ and is_axis_angle, _scale, _trans, imgname.
+        img (3, S, S), mask (S, S) 0..1 (all ones where the mask leaves nothing), keypoints_2d in crop widths,
+        keypoints_3d, orig_keypoints_2d, box_center, box_size, img_size (width, height), mano_params with has_ and
+        is_axis_angle, _scale, _trans, imgname.
     """
     points_2d = np.array(annotation["keypoints_2d"], np.float32)
     center, scale = np.array(annotation["center"], np.float32), np.array(annotation["scale"], np.float32)

@@ -15,26 +15,28 @@ import numpy as np
 from hamer.crops import affine, augmentation
 from hamer.crops.patches import warp_patch
 from hamer.errors import PictureError
+from hamer.geometry.boxes import expand_to_aspect_ratio
 from hamer.geometry.mirroring import mirror_axis_angle
 
+__all__ = [
+    "convert_cvimg_to_tensor",
+    "do_augmentation",
+    "expand_to_aspect_ratio",
+    "extreme_cropping",
+    "extreme_cropping_aggressive",
+    "fliplr_keypoints",
+    "fliplr_params",
+    "gen_trans_from_patch_cv",
+    "generate_image_patch_cv2",
+    "get_example",
+    "keypoint_3d_processing",
+    "mano_param_processing",
+    "rot_aa",
+    "rotate_2d",
+    "trans_point2d",
+]
+
 _EXAMPLE_TRUNCATE = 3.0  # sigmas; get_example cuts its kernel earlier than inference does
-
-
-def expand_to_aspect_ratio(input_shape: Any, target_aspect_ratio: Any = None) -> Any:
-    """Width and height (2,) px enlarged to the aspect ratio of `target_aspect_ratio` (width, height); as given for None.
-
-    What is no pair (a single number, say) is given back unchanged, as in the original.
-    """
-    if target_aspect_ratio is None:
-        return input_shape
-    try:
-        width, height = input_shape
-    except (ValueError, TypeError):
-        return input_shape
-    target_width, target_height = target_aspect_ratio
-    return np.array(
-        [max(width, height * target_width / target_height), max(height, width * target_height / target_width)]
-    )
 
 
 def do_augmentation(aug_config: Any) -> tuple[float, float, bool, bool, int, list[float], float, float]:
@@ -81,7 +83,7 @@ def generate_image_patch_cv2(
     border_mode: int = cv2.BORDER_CONSTANT,
     border_value: float = 0,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """A patch (patch_height, patch_width, C) of the picture and the affine (2, 3) that made it (of the mirrored picture for `do_flip`)."""
+    """A patch (patch_height, patch_width, C) and its affine (2, 3), of the mirrored picture where `do_flip`."""
     matrix = _patch_matrix(img.shape[1], c_x, c_y, bb_width, bb_height, patch_width, patch_height, do_flip, scale, rot)
     return _patch(img, matrix, (patch_width, patch_height), do_flip, 0.0, border_mode, border_value), matrix
 
@@ -197,14 +199,14 @@ def get_example(
         mean, std: in grey levels, in the channel order of the result; None for no normalisation.
         do_augment: draw from `augm_config`; is_right: left hands are mirrored.
         is_bgr: the picture's channels are reversed for the result.
-        use_skimage_antialias: blur before sampling; by the original's rule, sigma (f - 1) / 2 where f = patch / crop exceeds 1.1,
-            which blurs crops that are enlarged.
+        use_skimage_antialias: blur before sampling; by the original's rule, sigma (f - 1) / 2 where f = patch / crop
+            exceeds 1.1, which blurs crops that are enlarged.
         return_trans: give the affine too.
 
     Returns:
         img (C, patch_height, patch_width) float32; keypoints_2d (K, 3) in crop widths, origin at the crop's centre;
-        keypoints_3d (K, 4) float32; mano_params; has_mano_params; img_size (2,) height, width; the affine (2, 3) on request.
-        The arguments are left as they are.
+        keypoints_3d (K, 4) float32; mano_params; has_mano_params; img_size (2,) height, width; the affine (2, 3) on
+        request. The arguments are left as they are.
     """
     image = _read(img_path)
     values = do_augmentation(augm_config) if do_augment else augmentation.Augmentation().values()

@@ -19,9 +19,10 @@ DEFAULT_STD: np.ndarray = 255.0 * np.array(IMAGE_STD)
 class ViTDetDataset(torch.utils.data.Dataset):
     """The hands of one picture, one item a hand.
 
-    An item holds `img` (3, S, S) float32, normalised RGB, left hands mirrored; `personid` int, the hand's index; `box_center` (2,)
-    float32 px; `box_size` float32 px; `img_size` (2,) float64, width and height; `right` float32. Unlike the original, nothing is printed
-    and only the crop's part of the picture is blurred; the numbers are the same.
+    An item holds `img` (3, S, S) float32, normalised RGB, left hands mirrored; `personid` int, the hand's index;
+    `box_center` (2,) float32 px; `box_size` float32 px; `img_size` (2,) float64, width and height; `right` float32.
+    Unlike the original, nothing is printed and only the crop's part of the picture is blurred; the numbers are the
+    same.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""The original's `hamer.utils` (drop-in): names that live elsewhere in this package, resolved when they are asked for."""
+"""The original's `hamer.utils` (drop-in): names that live elsewhere in this package, resolved when asked for."""
 
 from __future__ import annotations
 

@@ -8,9 +8,10 @@ import torch
 
 
 def recursive_to(x: Any, target: torch.device | str) -> Any:
-    """`x` with every tensor inside moved to `target`; dictionaries, lists and tuples are entered, the rest is left as it is.
+    """`x` with every tensor inside moved to `target`.
 
-    The containers are new ones. Tuples become lists, as data loaders make them.
+    Dictionaries, lists and tuples are entered and made anew, what is no tensor is left as it is. Tuples become lists,
+    as data loaders make them.
     """
     if isinstance(x, dict):
         return {key: recursive_to(value, target) for key, value in x.items()}
