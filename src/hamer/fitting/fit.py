@@ -16,7 +16,7 @@ from hamer.fitting.anatomy import Anatomy
 from hamer.fitting.kinematics import Skeleton
 from hamer.fitting.objective import Objective, Problem, State
 from hamer.fitting.options import FitOptions, HandFit, HandPose
-from hamer.fitting.solver import Search, minimise
+from hamer.fitting.solver import Search, minimise, select_rows
 from hamer.fitting.starts import PALM, start_from_guess, start_from_parameters, starts_without_guess
 
 _WORK = torch.float64  # the problems are tiny: double costs little and spares every question about conditioning
@@ -185,7 +185,7 @@ def _fit_from_nothing(objective: Objective, problem: Problem, _: HandPose) -> tu
     every = torch.arange(n, device=problem.points.device).repeat(k)
     state = State(*(torch.cat([getattr(s, name) for s in starts]) for name in State.__dataclass_fields__))
     scan = minimise(
-        objective, problem.rows(every), state, iterations=options.scan_iterations, tolerance=options.tolerance
+        objective, select_rows(problem, every), state, iterations=options.scan_iterations, tolerance=options.tolerance
     )
     best = scan.cost.reshape(k, n).argmin(0) * n + torch.arange(n, device=every.device)
     state = State(*(getattr(scan.state, name)[best] for name in State.__dataclass_fields__))

@@ -13,7 +13,7 @@ whose weight (c^2 / (c^2 + r^2))^2 leaves good points alone and forgets far ones
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -87,10 +87,6 @@ class Problem:
     orient_spread: Tensor
     log_depth_mean: Tensor
     log_depth_spread: Tensor
-
-    def rows(self, index: Tensor) -> Problem:
-        """The hands that `index` selects."""
-        return Problem(**{f.name: getattr(self, f.name)[index] for f in fields(self)})
 
 
 @dataclass

@@ -19,7 +19,7 @@ _LONGEST_STEP = 1.0  # radians, log depth, betas: a longer step is shortened as 
 # The robust functions start wide, so that a start far away still feels its keypoints, and close over the first steps.
 _OPENNESS = (6.0, 4.0, 2.5, 1.6)
 
-DataT = TypeVar("DataT", State, Linearised)
+DataT = TypeVar("DataT", State, Linearised, Problem)
 
 
 @dataclass
@@ -33,6 +33,12 @@ class Search:
     iterations: Tensor
     converged: Tensor
 
+    def note(self, index: Tensor, state: State, cost: Tensor, iteration: int, done: Tensor) -> None:
+        """Write down how far the hands `index` (M,) are after `iteration` steps."""
+        for f in fields(state):
+            getattr(self.state, f.name)[index] = getattr(state, f.name)
+        self.cost[index], self.iterations[index], self.converged[index] = cost, iteration, done
+
 
 def minimise(
     objective: Objective, problem: Problem, state: State, *, iterations: int, tolerance: float, closing: bool = True
@@ -43,10 +49,15 @@ def minimise(
         tolerance: a hand is done when an accepted step lowers its cost by less than this share.
         closing: start with wide robust functions and close them over the first steps; False: closed from the start.
     """
-    n = len(state.place)
-    damping = state.place.new_full((n,), _FIRST_DAMPING)
-    steps = torch.zeros(n, dtype=torch.long, device=damping.device)
-    converged = torch.zeros(n, dtype=torch.bool, device=damping.device)
+    n, like = len(state.place), state.place
+    search = Search(
+        state=state.moved(like.new_zeros(n, objective.n_unknowns)),
+        cost=like.new_full((n,), torch.inf),
+        iterations=torch.zeros(n, dtype=torch.long, device=like.device),
+        converged=torch.zeros(n, dtype=torch.bool, device=like.device),
+    )
+    index = torch.arange(n, device=like.device)  # the hands still being worked on
+    damping = like.new_full((n,), _FIRST_DAMPING)
     openness = _OPENNESS if closing else ()
     current = objective.linearise(problem, state, openness[0] if openness else 1.0)
     for iteration in range(iterations):
@@ -55,16 +66,19 @@ def minimise(
             current = objective.linearise(problem, state, width)
         trial_state = state.moved(_step(current, damping))
         trial = objective.linearise(problem, trial_state, width)
-        better = (trial.cost < current.cost) & ~converged
+        better = trial.cost < current.cost
         flat = (current.cost - trial.cost).abs() <= tolerance * current.cost + 1e-15
-        steps += ~converged
-        if width == 1.0:
-            converged |= flat | (damping >= _MOST_DAMPING)
+        done = (flat | (damping >= _MOST_DAMPING)) & (width == 1.0)
         state, current = _pick(better, trial_state, state), _pick(better, trial, current)
         damping = torch.where(better, damping / 5, damping * 8).clamp(_LEAST_DAMPING, _MOST_DAMPING)
-        if bool(converged.all()):
+        search.note(index, state, current.cost, iteration + 1, done)
+        if bool(done.all()):
             break
-    return Search(state, current.cost, steps, converged)
+        if bool(done.any()):  # finished hands leave the batch: the slowest few would otherwise cost as much as all
+            keep = (~done).nonzero()[:, 0]
+            problem, state, current = select_rows(problem, keep), select_rows(state, keep), select_rows(current, keep)
+            index, damping = index[keep], damping[keep]
+    return search
 
 
 def _step(equations: Linearised, damping: Tensor) -> Tensor:
@@ -85,3 +99,8 @@ def _pick(mask: Tensor, yes: DataT, no: DataT) -> DataT:
         a, b = getattr(yes, f.name), getattr(no, f.name)
         chosen[f.name] = torch.where(mask.reshape(-1, *[1] * (a.ndim - 1)), a, b)
     return type(yes)(**chosen)
+
+
+def select_rows(data: DataT, index: Tensor) -> DataT:
+    """The hands that `index` selects."""
+    return type(data)(**{f.name: getattr(data, f.name)[index] for f in fields(data)})
