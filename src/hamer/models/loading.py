@@ -23,7 +23,7 @@ from hamer.errors import WeightsError
 from hamer.models.hamer import HAMER
 from hamer.models.mano_head import neutral_mean_params
 from hamer.models.mano_wrapper import MANO
-from hamer.models.precision import Precision, set_precision
+from hamer.models.precision import Precision, is_lowered, set_precision
 from hamer.models.vit import ViT
 
 logger = logging.getLogger(__name__)
@@ -139,7 +139,7 @@ def _network(weights: Weights, cfg: ConfigNode, device: str | torch.device | Non
     mano = _mano(weights, cfg)
     with torch.device("meta"):
         model = HAMER(_without_start_weights(cfg), mano=mano, mean_params=neutral_mean_params())
-    tensors = _cast(model.state_dict(), weights.tensors)
+    tensors = _cast(model.state_dict(), weights.tensors, precision)
     check_fit(model.state_dict(), tensors, source=source, may_miss=MAY_MISS, may_exceed=MAY_EXCEED)
     require_finite(tensors, source)
     model.load_state_dict({k: v for k, v in tensors.items() if not k.startswith("mano.")}, strict=False, assign=True)
@@ -161,9 +161,16 @@ def _without_start_weights(cfg: ConfigNode) -> ConfigNode:
     return inference_config(cfg) if "PRETRAINED_WEIGHTS" in cfg.MODEL.get("BACKBONE", {}) else cfg
 
 
-def _cast(expected: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Tensors in the network's dtypes: half-precision files are widened, others stay as mapped."""
-    return {name: value.to(expected[name].dtype) if name in expected else value for name, value in tensors.items()}
+def _cast(expected: Mapping[str, Tensor], tensors: Mapping[str, Tensor], precision: Precision) -> dict[str, Tensor]:
+    """Tensors in the network's dtypes: half-precision files are widened, others stay as mapped.
+
+    Layers that `precision` would round again at once keep what the file has.
+    """
+    narrow = is_lowered if precision != "float32" else (lambda name: False)
+    return {
+        name: value.to(expected[name].dtype) if name in expected and not narrow(name) else value
+        for name, value in tensors.items()
+    }
 
 
 def _settle(model: HAMER) -> None:

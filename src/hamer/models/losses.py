@@ -7,7 +7,7 @@ the configuration mean the same.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Shaped
@@ -15,11 +15,9 @@ from torch import Tensor, nn
 
 from hamer.geometry.rotations import aa_to_rotmat
 
-LossType = Literal["l1", "l2"]
-
 
 def keypoint_2d_loss(
-    predicted: Float[Tensor, "*batch 2"], target: Float[Tensor, "*batch 3"], loss_type: LossType = "l1"
+    predicted: Float[Tensor, "*batch 2"], target: Float[Tensor, "*batch 3"], loss_type: str = "l1"
 ) -> Float[Tensor, ""]:
     """Distance of projected keypoints, weighted by confidence, summed.
 
@@ -34,7 +32,7 @@ def keypoint_2d_loss(
 def keypoint_3d_loss(
     predicted: Float[Tensor, "*batch joints 3"],
     target: Float[Tensor, "*batch joints 4"],
-    loss_type: LossType = "l1",
+    loss_type: str = "l1",
     root: int = 0,
 ) -> Float[Tensor, ""]:
     """Distance of keypoints relative to joint `root`, weighted by confidence, summed.
@@ -115,7 +113,7 @@ def as_rotmat(pose: Float[Tensor, "B ..."], is_axis_angle: Bool[Tensor, "B"]) ->
     return pose.reshape(len(pose), -1, 3, 3)
 
 
-def _difference(predicted: Tensor, target: Tensor, loss_type: LossType) -> Tensor:
+def _difference(predicted: Tensor, target: Tensor, loss_type: str) -> Tensor:
     if loss_type not in ("l1", "l2"):
         raise ValueError(f"loss_type must be 'l1' or 'l2', got {loss_type!r}")
     difference = predicted - target
@@ -125,7 +123,7 @@ def _difference(predicted: Tensor, target: Tensor, loss_type: LossType) -> Tenso
 class Keypoint2DLoss(nn.Module):
     """`keypoint_2d_loss` under the original's name."""
 
-    def __init__(self, loss_type: LossType = "l1") -> None:
+    def __init__(self, loss_type: str = "l1") -> None:
         super().__init__()
         if loss_type not in ("l1", "l2"):
             raise ValueError(f"loss_type must be 'l1' or 'l2', got {loss_type!r}")
@@ -139,7 +137,7 @@ class Keypoint2DLoss(nn.Module):
 class Keypoint3DLoss(nn.Module):
     """`keypoint_3d_loss` under the original's name."""
 
-    def __init__(self, loss_type: LossType = "l1") -> None:
+    def __init__(self, loss_type: str = "l1") -> None:
         super().__init__()
         if loss_type not in ("l1", "l2"):
             raise ValueError(f"loss_type must be 'l1' or 'l2', got {loss_type!r}")

@@ -62,6 +62,11 @@ class Int8Linear(nn.Module):
         return result.unflatten(0, x.shape[:-1])
 
 
+def is_lowered(name: str) -> bool:
+    """Whether `set_precision` rounds the tensor called `name` in HAMER's state dict."""
+    return name.startswith("backbone.blocks.") and (".attn." in name or ".mlp." in name)
+
+
 def set_precision(model: HAMER, precision: Precision) -> HAMER:
     """Change the arithmetic of `model`'s backbone, in place, for inference; float32 leaves it as it is.
 

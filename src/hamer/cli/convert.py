@@ -1,0 +1,128 @@
+"""`hamer convert`: a checkpoint to one safetensors file with its configuration inside."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
+
+
+_DESCRIPTION = """\
+Read a HaMeR checkpoint, check it against its configuration, and write the network alone to a safetensors file: no optimiser
+state, no pickle, half the size with --dtype bfloat16. The configuration goes into the file's header, so that the result is all
+that load_hamer needs. Nothing in the checkpoint is executed.
+
+The result holds MANO's arrays if the checkpoint does; MANO's licence does not allow passing them on. --without-mano leaves them
+out, and loading then needs a MANO file of your own.
+"""
+_EXAMPLES = """\
+examples:
+  hamer convert _DATA/hamer_ckpts/checkpoints/hamer.ckpt hamer.safetensors
+  hamer convert logs/train/run/checkpoints/last.ckpt small.safetensors --dtype bfloat16 --without-mano
+"""
+# Sections of a configuration that describe the network and its crops; the others belong to one training run on one machine.
+_KEPT_SECTIONS = ("MODEL", "MANO", "EXTRA", "DATASETS", "LOSS_WEIGHTS")
+
+
+def add_parser(subparsers: argparse._SubParsersAction) -> None:
+    """Add the command to `hamer`'s parser."""
+    parser = subparsers.add_parser(
+        "convert",
+        help="turn a checkpoint into a safetensors file",
+        description=_DESCRIPTION,
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("checkpoint", type=Path, help="hamer.ckpt (model_config.yaml two folders above), .pth or .safetensors")
+    parser.add_argument("output", type=Path, nargs="?", help="file to write (default: the checkpoint's name, .safetensors)")
+    parser.add_argument(
+        "--dtype",
+        choices=("float32", "bfloat16", "float16"),
+        default="float32",
+        help="numbers in the file; bfloat16 halves it and costs some hundredths of a millimetre (default: %(default)s)",
+    )
+    parser.add_argument("--without-mano", action="store_true", help="leave MANO's arrays out, so that the file may be passed on")
+    parser.add_argument("--keep-discriminator", action="store_true", help="keep the training's adversary, to go on training")
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing file")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Convert; 0 on success, 1 with a message on stderr otherwise."""
+    output: Path = args.output or args.checkpoint.with_suffix(".safetensors")
+    if output.suffix != ".safetensors":
+        return _fail(f"the output must end in .safetensors, got {output}")
+    if output.exists() and not args.overwrite:
+        return _fail(f"{output} exists; give another name or --overwrite")
+    try:
+        n_tensors = convert(
+            args.checkpoint,
+            output,
+            dtype=args.dtype,
+            with_mano=not args.without_mano,
+            with_discriminator=args.keep_discriminator,
+        )
+    except (ValueError, OSError) as error:
+        return _fail(str(error))
+    size = output.stat().st_size
+    print(f"{output}: {n_tensors} tensors, {size / 1e6:,.1f} MB ({args.dtype})")
+    print(f"use it with: hamer demo --checkpoint {output}")
+    return 0
+
+
+def convert(
+    checkpoint: str | Path,
+    output: str | Path,
+    *,
+    dtype: str = "float32",
+    with_mano: bool = True,
+    with_discriminator: bool = False,
+) -> int:
+    """Write the network of `checkpoint` to `output`; returns the number of tensors written.
+
+    Args:
+        checkpoint: anything that `hamer.models.load_hamer` reads.
+        output: a `.safetensors` file.
+        dtype: of the weights; MANO's arrays and the mean parameters stay float32.
+        with_mano: include `mano.*`.
+        with_discriminator: include `discriminator.*`.
+    """
+    import torch
+
+    from hamer.checkpoints.weights import write_safetensors
+    from hamer.models import load_hamer
+
+    model, cfg = load_hamer(checkpoint)
+    left_out = (() if with_mano else ("mano.",)) + (() if with_discriminator else ("discriminator.",))
+    tensors = {
+        name: _cast(name, value, getattr(torch, dtype))
+        for name, value in model.state_dict().items()
+        if not name.startswith(left_out)
+    }
+    has_adversary = any(name.startswith("discriminator.") for name in tensors)
+    write_safetensors(output, tensors, config=_portable(cfg.to_dict(), has_adversary))
+    return len(tensors)
+
+
+def _cast(name: str, value: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    if not value.is_floating_point() or name.startswith(("mano.", "mano_head.init_")):
+        return value
+    return value.to(dtype)
+
+
+def _portable(cfg: dict[str, Any], has_adversary: bool) -> dict[str, Any]:
+    """The configuration without what belongs to this machine: data paths in the original's layout."""
+    kept = {key: cfg[key] for key in _KEPT_SECTIONS if key in cfg}
+    kept["MANO"] |= {"MODEL_PATH": "data/mano", "MEAN_PARAMS": "data/mano_mean_params.npz", "DATA_DIR": "_DATA/data/"}
+    if not has_adversary:
+        kept["LOSS_WEIGHTS"] = {**kept.get("LOSS_WEIGHTS", {}), "ADVERSARIAL": 0.0}
+    return kept
+
+
+def _fail(message: str) -> int:
+    print(f"hamer convert: {message}", file=sys.stderr)
+    return 1
