@@ -71,7 +71,9 @@ def unpack_tar(
     """
     try:
         with archive.open("rb") as raw, tarfile.open(fileobj=_Counting(raw, archive, progress), mode="r:*") as bundle:
-            return _unpack(_tar_entries(bundle, archive.name), archive, folder, choose, limits or Limits())
+            written = _unpack(_tar_entries(bundle, archive.name), archive, folder, choose, limits or Limits())
+            _read_to_end(bundle)
+            return written
     except _DAMAGED as error:
         raise _damaged(archive, error) from error
 
@@ -91,8 +93,14 @@ def unpack_zip(
         raise _damaged(archive, error) from error
 
 
+def _read_to_end(bundle: tarfile.TarFile) -> None:
+    # the checksum stands at the end of a compressed file, and is compared when the end is read, not before
+    while bundle.fileobj is not None and bundle.fileobj.read(_CHUNK):
+        pass
+
+
 def _damaged(archive: Path, error: Exception) -> AssetError:
-    return AssetError(f"{archive}: not a complete archive ({error}). Delete it and fetch it again.")
+    return AssetError(f"{archive}: not a complete archive ({error}). It has to be fetched again.")
 
 
 class _Counting:
@@ -175,5 +183,5 @@ def _copy(entry: _Entry, destination: Path, archive: Path) -> None:
         raise disk_full(error, destination.parent) or error from error
     if copied != entry.size:
         raise AssetError(
-            f"{archive}: {entry.name} has {copied} of {entry.size} bytes. Delete the archive and fetch it again."
+            f"{archive}: {entry.name} has {copied} of {entry.size} bytes. The archive has to be fetched again."
         )

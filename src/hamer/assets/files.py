@@ -18,6 +18,10 @@ _REPORTED = 64 * CHUNK  # hashing less than this takes a moment only, and is not
 _FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
 
 
+class DiskFullError(AssetError):
+    """No space left; what has arrived so far is good and stays."""
+
+
 def file_sha256(path: Path, progress: Progress | None = None) -> str:
     """Hexadecimal SHA-256 of a file, read in pieces."""
     digest = hashlib.sha256()
@@ -50,20 +54,20 @@ def verify(
 
 
 def check_space(folder: Path, needed: int, what: str) -> None:
-    """Raise an AssetError if the disk of `folder` has fewer than `needed` bytes free."""
+    """Raise a DiskFullError if the disk of `folder` has fewer than `needed` bytes free."""
     free = shutil.disk_usage(folder).free
     if free < needed:
-        raise AssetError(
+        raise DiskFullError(
             f"{what}: needs {needed / 1e9:.2f} GB on the disk of {folder}, {free / 1e9:.2f} GB are free. Free some, or "
             "choose another disk with --to or HAMER_CACHE."
         )
 
 
-def disk_full(error: OSError, folder: Path) -> AssetError | None:
+def disk_full(error: OSError, folder: Path) -> DiskFullError | None:
     """The error to raise for a full disk or a used-up quota; None for any other error."""
     if error.errno not in _FULL:
         return None
-    return AssetError(
+    return DiskFullError(
         f"The disk of {folder} is full. Free some space, or choose another disk with --to or HAMER_CACHE; a "
         "download goes on from where it stopped."
     )
