@@ -121,7 +121,7 @@ class HandModel(nn.Module):
         if transl is not None:
             shift = transl.expand(*batch, 3).reshape(-1, 1, 3)
             vertices, joints = vertices + shift, joints + shift
-        return HandOutput(vertices.reshape(*batch, -1, 3), joints.reshape(*batch, 21, 3))
+        return HandOutput(vertices.reshape(*batch, self.n_vertices, 3), joints.reshape(*batch, 21, 3))
 
     def joints(
         self,
