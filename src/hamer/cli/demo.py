@@ -103,7 +103,10 @@ def add_arguments(
     )
     how.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps (default: auto)")
     how.add_argument(
-        "--precision", default="float32", choices=["float32", "bfloat16"], help="of the network (default: float32)"
+        "--precision",
+        default="float32",
+        choices=["float32", "bfloat16", "float16", "int8"],
+        help="of the network (default: float32)",
     )
     how.add_argument("--threads", type=int, help="CPU threads (default: all)")
     out = parser.add_argument_group("what to write")

@@ -103,7 +103,6 @@ class NetworkEstimator:
         rescale_factor: how much of the hand's surroundings a crop shows, times the box.
         batch_size: crops a forward pass.
         refine: fit the result to the detector's keypoints where there are any.
-        autocast: dtype of the backbone and head (torch.float32: the reference).
     """
 
     def __init__(
@@ -113,15 +112,13 @@ class NetworkEstimator:
         rescale_factor: float = 2.0,
         batch_size: int = 8,
         refine: bool = False,
-        autocast: torch.dtype = torch.float32,
         options: FitOptions | None = None,
     ) -> None:
         self.network = network.eval()
-        self.hand_model: HandModel = network.mano.hand_model
+        self.hand_model = HandModel(network.mano.arrays).eval()  # results are put together on the CPU
         self.rescale_factor = rescale_factor
         self.batch_size = batch_size
         self.refine = refine
-        self.autocast = autocast
         self.options = options or FitOptions()
         self.name = "hamer" + (" + keypoint refinement" if refine else "")
 
@@ -150,9 +147,7 @@ class NetworkEstimator:
             crops = crop_pictures(
                 images, flat.picture_index[chunk], hands.boxes, hands.is_right, rescale_factor=self.rescale_factor
             )
-            with torch.autocast(device.type, self.autocast, enabled=self.autocast != torch.float32):
-                output = self.network(crops.to_batch(device))
-            parts.append(_kept(output, crops))
+            parts.append(_kept(self.network(crops.to_batch(device)), crops))
         merged = {key: torch.cat([part[key] for part in parts]) for key in parts[0]}
         translation = _translations(merged["joints"], merged["points"], flat, cameras)
         valid = torch.isfinite(translation).all(-1) & torch.isfinite(merged["joints"]).flatten(1).all(-1)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -19,11 +19,14 @@ from hamer.pipeline.estimators import Estimator, FittingEstimator, NetworkEstima
 from hamer.pipeline.pictures import Picture, read_picture
 from hamer.structures import Camera, HandBoxes, Reconstruction
 
+if TYPE_CHECKING:
+    from hamer.models.hamer import HAMER
+    from hamer.models.precision import Precision
+
 logger = logging.getLogger(__name__)
 
 Source = str | Path | np.ndarray | Picture
 Detector = Callable[..., list[HandBoxes]]
-Precision = Literal["float32", "bfloat16"]
 
 
 class HandReconstructor:
@@ -70,7 +73,8 @@ class HandReconstructor:
             rescale_factor: how much of a hand's surroundings the network sees, times its box.
             batch_size: crops a forward pass of the network.
             device: "auto" (CUDA, else Apple's GPU, else CPU) or a torch device.
-            precision: "bfloat16" is faster where the machine has it; docs/precision.md gives the deviation.
+            precision: of the network: "float32" (the reference), "bfloat16", "float16" or "int8"; docs/measurements.md gives
+                speed and deviation.
 
         Raises:
             AssetError: a file that is needed is neither here nor can be fetched.
@@ -83,11 +87,10 @@ class HandReconstructor:
             estimator = FittingEstimator(load_hand_model(hand_model))
         else:
             estimator = NetworkEstimator(
-                load_network(weights, device),
+                load_network(weights, device, precision),
                 rescale_factor=rescale_factor,
                 batch_size=batch_size,
                 refine=refine,
-                autocast=getattr(torch, precision),
             )
         return cls(find, estimator, detector_name=str(detector) if named else "custom")
 
@@ -198,12 +201,12 @@ def load_hand_model(which: str | Path = "open") -> HandModel:
     return HandModel(read_mano(require_original("mano") if str(which) == "mano" else Path(which)))
 
 
-def load_network(weights: str | Path, device: str = "auto") -> Any:
+def load_network(weights: str | Path, device: str = "auto", precision: Precision = "float32") -> HAMER:
     """A HAMER network from a checkpoint, on its device, in evaluation mode."""
     from hamer.models import load_hamer
 
-    network, _config = load_hamer(weights)
-    return network.to(pick_device(device)).eval()
+    network, _config = load_hamer(weights, device=pick_device(device), precision=precision)
+    return network
 
 
 def pick_device(device: str = "auto") -> torch.device:

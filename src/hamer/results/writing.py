@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +9,7 @@ import cv2
 import numpy as np
 
 from hamer.export import write_glb, write_html, write_json, write_npz, write_obj
+from hamer.export.files import write_atomic
 from hamer.results.sheets import hand_sheet, overlay
 from hamer.structures import Reconstruction
 
@@ -91,13 +90,4 @@ def write_picture(path: Path, rgb: np.ndarray) -> Path:
     done, data = cv2.imencode(path.suffix, cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), quality)
     if not done:
         raise OSError(f"cannot encode {path.name} ({rgb.shape[1]} x {rgb.shape[0]} px)")
-    handle, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data.tobytes())
-        Path(partial).chmod(0o644)
-        Path(partial).replace(path)
-    except BaseException:
-        Path(partial).unlink(missing_ok=True)
-        raise
-    return path
+    return write_atomic(path, data.tobytes())
