@@ -164,10 +164,8 @@ def _fill_triangle(
     lower_slope = (u[last] - u[middle]) / (v[last] - v[middle]) if v[last] > v[middle] else 0.0
     for row in range(row_from, row_to):
         along = u[first] + (row - v[first]) * long_slope
-        if row < v[middle]:
-            across = u[first] + (row - v[first]) * upper_slope
-        else:
-            across = u[middle] + (row - v[middle]) * lower_slope
+        start, slope = (first, upper_slope) if row < v[middle] else (middle, lower_slope)
+        across = u[start] + (row - v[start]) * slope
         column_from = int(max(np.ceil(min(along, across)), float(left)))
         column_to = int(min(np.ceil(max(along, across)), float(left + size)))
         w_row = w[0] + (row - v[0]) * w_down - u[0] * w_right
