@@ -38,3 +38,16 @@ def golden(shared: Path) -> Path:
 def photos(shared: Path) -> Path:
     """Real annotated photos."""
     return shared / "photos"
+
+
+@pytest.fixture(scope="session")
+def landmark_models() -> tuple[Path, Path]:
+    """Files of the palm detector and the hand landmark model, or a skip that says why they cannot be had."""
+    from hamer import assets
+    from hamer.errors import AssetError
+
+    try:
+        models = assets.landmark_models()
+    except AssetError as error:
+        pytest.skip(f"the landmark models cannot be fetched: {error}")
+    return models[0], models[1]

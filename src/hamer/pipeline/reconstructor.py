@@ -157,8 +157,9 @@ class HandReconstructor:
 
     def _given(self, picture: Picture, boxes: Any, is_right: Any) -> HandBoxes:
         """`HandBoxes` for boxes of the caller, with landmarks where the estimator cannot do without."""
-        boxes = np.asarray(boxes, dtype=np.float32).reshape(-1, 4) if np.size(boxes) else np.zeros((0, 4), np.float32)
-        if not np.isfinite(boxes).all():
+        boxes = np.asarray(boxes, dtype=np.float32)
+        boxes = boxes.reshape(-1, 4) if boxes.size in (0, 4) else boxes
+        if boxes.ndim != 2 or boxes.shape[1] != 4 or not np.isfinite(boxes).all():
             raise ValueError(f"boxes must be finite pixels (N, 4) xyxy, got {boxes.tolist()}")
         sides = None if is_right is None else np.asarray(is_right, dtype=bool).reshape(-1)
         if sides is not None and len(sides) != len(boxes):

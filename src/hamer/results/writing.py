@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from hamer.export import write_glb, write_html, write_json, write_npz, write_obj
+from hamer.export import Frame, write_glb, write_html, write_json, write_npz, write_obj
 from hamer.export.files import write_atomic
 from hamer.results.sheets import hand_sheet, overlay
 from hamer.structures import Reconstruction
@@ -30,7 +30,7 @@ class Outputs:
     npz: bool = True
     glb: bool = True
     html: bool = False
-    frame: str = "viewer"
+    frame: Frame = "viewer"
     rescale_factor: float = 2.0
 
 
