@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from importlib.resources import as_file, files
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -26,6 +26,9 @@ _ALIASES = {
     "fingertips": "extra_joints_idxs",
 }
 """Our field -> the name that MANO's files or HaMeR's buffers use."""
+
+
+_REQUIRED = ("v_template", "shapedirs", "posedirs", "J_regressor", "lbs_weights", "faces")
 
 
 class HandFileError(HamerError, ValueError):
@@ -51,9 +54,7 @@ def read_mano(path: str | Path, *, is_right: bool = True) -> HandModelArrays:
     elif path.suffix == ".npz":
         content = _npz_content(path)
     elif path.suffix == ".safetensors":
-        from safetensors.numpy import load_file  # a heavy import that most callers do not need
-
-        content = load_file(path)
+        content = _safetensors_content(path)
     else:
         raise HandFileError(f"a hand model file must end in .pkl, .npz or .safetensors, got {path}")
     if not isinstance(content, Mapping):
@@ -80,31 +81,38 @@ def find_mano(path: str | Path, *, is_right: bool = True) -> Path:
 
 def arrays_from_mapping(content: Mapping[str, Any], *, source: str = "hand model") -> HandModelArrays:
     """HandModelArrays from named arrays: MANO's names or ours, `posedirs` as (V, 3, 135) or flattened to (135, 3 V)."""
-    template = _get(content, "v_template", source)
-    n = len(template)
-    posedirs = _get(content, "posedirs", source)
-    if posedirs.ndim == 2:
-        posedirs = posedirs.T.reshape(n, 3, -1)
-    optional = {name: _optional(content, name) for name in ("fingertips", "uv", "uv_faces", "wrist_faces")}
-    if optional["wrist_faces"] is None:
-        optional["wrist_faces"] = mano_wrist_faces(n)
-    parents = content["kintree_table"][0] if "kintree_table" in content else _optional(content, "parents")
-    for name in ("hands_mean", "hands_components"):
-        optional[name] = _optional(content, name)
+    required = {name: _get(content, name, source) for name in _REQUIRED}
     try:
         return HandModelArrays(
-            name="open" if str(content.get("name", "mano")) == "open" else "mano",
-            v_template=template,
-            shapedirs=_get(content, "shapedirs", source)[:, :, :N_BETAS],
-            posedirs=posedirs,
-            J_regressor=_get(content, "J_regressor", source),
-            lbs_weights=_get(content, "lbs_weights", source),
-            faces=_get(content, "faces", source).astype(np.int64),
-            **({} if parents is None else {"parents": np.asarray(parents).astype(np.int64)}),
-            **{name: array for name, array in optional.items() if array is not None},
+            name=_name(content, len(required["v_template"])),
+            **_in_our_layout(required),
+            **_optional_arrays(content, len(required["v_template"])),
         )
-    except (ValueError, IndexError) as error:
+    except (TypeError, ValueError, IndexError) as error:
         raise HandFileError(f"{source} does not fit a hand model: {error}") from error
+
+
+def _name(content: Mapping[str, Any], n_vertices: int) -> Literal["mano", "open"]:
+    """Files of other origin carry no name: MANO is known by its 778 vertices."""
+    return "open" if str(content.get("name", "mano" if n_vertices == 778 else "open")) == "open" else "mano"
+
+
+def _in_our_layout(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Ten betas of those that there are, and smplx's flattened posedirs (135, 3 V) as MANO's (V, 3, 135)."""
+    posedirs = arrays["posedirs"]
+    if posedirs.ndim == 2:
+        posedirs = posedirs.T.reshape(len(arrays["v_template"]), 3, -1)
+    return {**arrays, "shapedirs": arrays["shapedirs"][:, :, :N_BETAS], "posedirs": posedirs}
+
+
+def _optional_arrays(content: Mapping[str, Any], n_vertices: int) -> dict[str, np.ndarray]:
+    """What a file may leave out because MANO's values are the default."""
+    names = ("hands_mean", "hands_components", "fingertips", "parents", "wrist_faces", "uv", "uv_faces")
+    found = {name: array for name in names if (array := _optional(content, name)) is not None}
+    if "kintree_table" in content:
+        found["parents"] = np.asarray(content["kintree_table"])[0]
+    found.setdefault("wrist_faces", mano_wrist_faces(n_vertices))
+    return found
 
 
 def arrays_from_state_dict(state_dict: Mapping[str, Any], prefix: str = "mano.") -> HandModelArrays:
@@ -157,6 +165,16 @@ def _npz_content(path: Path) -> dict[str, np.ndarray]:
         raise
     except Exception as error:  # zip, zlib and format errors share no base class
         raise HandFileError(f"{path} must be an npz of plain arrays, but reading it failed: {error}") from error
+
+
+def _safetensors_content(path: Path) -> dict[str, np.ndarray]:
+    from safetensors import SafetensorError  # imported here: most callers need no safetensors
+    from safetensors.numpy import load_file
+
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise HandFileError(f"{path} must be a safetensors file, but reading it failed: {error}") from error
 
 
 def _optional(content: Mapping[str, Any], name: str) -> np.ndarray | None:

@@ -93,6 +93,10 @@ class AllowListUnpickler(pickle.Unpickler):
         )
 
 
+_NDARRAY = object()
+"""What "numpy.ndarray" means: a mark that tells `_array_shell` what to make, so that a file cannot call the class itself."""
+
+
 def _encode(text: str, encoding: str = "utf-8") -> bytes:
     """How Python 3 writes bytes at protocol 2. Two codecs only: others would import modules by name."""
     if encoding not in ("latin1", "latin-1", "utf-8", "utf8"):
@@ -107,16 +111,16 @@ def _reconstruct_object(cls: type, base: type, state: Any) -> Any:
     return cls()
 
 
-def _array_shell(subtype: type, shape: Any, dtype: Any) -> np.ndarray:
+def _array_shell(subtype: Any, shape: Any, dtype: Any) -> np.ndarray:
     """An empty array whose content the pickle's next step sets; the shape is always (0,) in files that NumPy wrote."""
-    if subtype is not np.ndarray or tuple(shape) != (0,):
+    if subtype is not _NDARRAY or tuple(shape) != (0,):
         raise ValueError(f"array must start as an empty ndarray, got {subtype!r} of shape {shape}")
     return np.ndarray.__new__(np.ndarray, (0,), dtype)
 
 
 def _array_from_buffer(buffer: Any, dtype: np.dtype, shape: Any, order: Any, *_axis_order: Any) -> np.ndarray:
     """How protocol 5 writes a contiguous array."""
-    return np.frombuffer(buffer, dtype=dtype).reshape(shape, order=order)
+    return np.frombuffer(buffer, dtype=dtype).reshape(shape, order=order).copy(order="A")
 
 
 def _scalar(dtype: np.dtype, data: Any = None) -> Any:
@@ -133,7 +137,7 @@ def _table() -> dict[str, Callable[..., Any]]:
         "_codecs.encode": _encode,
         "collections.OrderedDict": OrderedDict,
         "numpy.dtype": np.dtype,
-        "numpy.ndarray": np.ndarray,
+        "numpy.ndarray": _NDARRAY,
     }
     for builtin in (set, frozenset, list, dict, tuple, slice, complex, object):
         table[f"builtins.{builtin.__name__}"] = table[f"__builtin__.{builtin.__name__}"] = builtin
