@@ -25,8 +25,9 @@ from hamer.geometry.rotations import aa_to_rotmat, rotmat_to_aa
 
 FLEXION, ABDUCTION, TWIST = 0, 1, 2
 THUMB = 4  # the fingers in MANO's order: index, middle, little, ring, thumb
-# The pad of the thumb does not face as the palm does but is rolled about the thumb toward the fingers by this much.
-THUMB_ROLL_DEGREES = 55.0
+# The pad of the thumb does not face as the palm does but is rolled about the thumb toward the fingers by this much
+# (measured on the open hand: the direction in which the thumb's last bone is thinnest).
+THUMB_ROLL_DEGREES = 38.0
 
 
 @dataclass(frozen=True)

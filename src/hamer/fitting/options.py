@@ -44,24 +44,24 @@ class FitOptions:
 
     sigma_2d: float = 0.02
     outlier_2d: float = 0.15
-    sigma_3d: float = 0.008
-    sigma_3d_depth: float = 0.010
+    sigma_3d: float = 0.010
+    sigma_3d_depth: float = 0.013
     outlier_3d: float = 0.05
-    guess_turn: float = 8.0
+    guess_turn: float = 12.0
     guess_scale: float = 0.15
     min_confidence: float = 0.02
     min_keypoints: int = 4
-    sigma_betas: float = 1.0
-    pose_spread: float = 1.5
+    sigma_betas: float = 0.8
+    pose_spread: float = 1.0
     limit_softness: float = 2.0
-    coupling: float = 20.0
+    coupling: float = 15.0
     stay_pose: float = 8.0
     stay_orient: float = 10.0
     stay_betas: float = 0.5
     stay_depth: float = 0.03
     iterations: int = 30
     scan_iterations: int = 8
-    tolerance: float = 1e-5
+    tolerance: float = 2e-4
 
     def __post_init__(self) -> None:
         for f in fields(self):
