@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+
 from hamer.checkpoints.hand_files import read_mano
 from hamer.models import HAMER, HamerConfig, ViTConfig, build_hamer
 from hamer.models.config import DecoderConfig
@@ -84,8 +85,12 @@ def checkpoint(tmp_path: Path, small: HAMER, small_cfg: dict[str, Any]) -> Path:
             "pytorch-lightning_version": "2.6.6",
             "state_dict": OrderedDict(small.state_dict()),
             "loops": {"fit_loop": {"state_dict": {}, "epoch_progress": {"total": {"ready": 1}}}},
-            "callbacks": {"ModelCheckpoint{...}": {"best_model_path": "RUN/last.ckpt", "current_score": torch.tensor(0.0)}},
-            "optimizer_states": [{"state": defaultdict(dict, {0: moment}), "param_groups": [{"lr": 1e-5, "params": [0]}]}],
+            "callbacks": {
+                "ModelCheckpoint{...}": {"best_model_path": "RUN/last.ckpt", "current_score": torch.tensor(0.0)}
+            },
+            "optimizer_states": [
+                {"state": defaultdict(dict, {0: moment}), "param_groups": [{"lr": 1e-5, "params": [0]}]}
+            ],
             "lr_schedulers": [],
             "hparams_name": "kwargs",
             "hyper_parameters": {"cfg": cfg},
@@ -93,4 +98,3 @@ def checkpoint(tmp_path: Path, small: HAMER, small_cfg: dict[str, Any]) -> Path:
         path,
     )
     return path
-

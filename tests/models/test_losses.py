@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+
 from hamer.geometry.rotations import aa_to_rotmat
 from hamer.models import HAMER
 from hamer.models.losses import (
@@ -141,4 +142,6 @@ def compare_gradients(model: HAMER, step: Any, norms: dict[str, Any], chosen: An
         np.testing.assert_allclose(norm, norms["parameters"][name], rtol=GRADIENTS, atol=1e-9, err_msg=name)
         if f"step.grad.{name}" in step.files:
             expected = step[f"step.grad.{name}"]
-            np.testing.assert_allclose(parameter.grad, expected, rtol=GRADIENTS, atol=GRADIENTS * np.abs(expected).max())
+            np.testing.assert_allclose(
+                parameter.grad, expected, rtol=GRADIENTS, atol=GRADIENTS * np.abs(expected).max()
+            )

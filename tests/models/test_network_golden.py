@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+
 from hamer.checkpoints.hand_files import read_mano
 from hamer.geometry.cameras import cam_crop_to_full
 from hamer.models import HAMER, MANO, HamerConfig

@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class NameTable:
-    """Pairs (ours, theirs) of beginnings of names; the first pair that fits decides, other names have no counterpart."""
+    """Pairs (ours, theirs) of beginnings of names; the first pair that fits decides, other names are left out."""
 
     pairs: tuple[tuple[str, str], ...]
 

@@ -1,8 +1,8 @@
 """Files that torch.save wrote, read without torch.load: an allow-list unpickler and memory-mapped tensors.
 
-Two layouts exist: a zip archive (`data.pkl` and one stored entry per storage) since torch 1.6, and before that a row of pickles
-followed by raw storages. What a pickle names is looked up in a table (`hamer.checkpoints.unpickling`); configuration classes
-of training programs become inert containers. Nothing that a file names is imported or called.
+Two layouts exist: a zip archive (`data.pkl` and one stored entry per storage) since torch 1.6, and before that a row of
+pickles followed by raw storages. What a pickle names is looked up in a table (`hamer.checkpoints.unpickling`);
+configuration classes of training programs become inert containers. Nothing that a file names is imported or called.
 """
 
 from __future__ import annotations
@@ -42,15 +42,10 @@ class Inert(dict):
     """What stands for a settings object: its items if it was a mapping, its attributes in `state`, never its code."""
 
     class_name = ""
-
-    def __new__(cls, *args: Any, **_: Any) -> Inert:
-        self = super().__new__(cls)
-        self.args = args
-        self.state: Any = None
-        return self
+    state: Any = None
 
     def __init__(self, *_: Any, **__: Any) -> None:
-        super().__init__()
+        super().__init__()  # dict would take arguments as its items
 
     def __setstate__(self, state: Any) -> None:
         self.state = state
@@ -97,7 +92,8 @@ def damaged(path: Path, reason: str) -> WeightsError:
     )
 
 
-# ---------------------------------------------------------------------------------------------------------- zip archives
+# ---------------------------------------------------------------------------------------------------------- zip
+# archives
 
 
 def _load_zip(path: Path) -> Any:

@@ -12,19 +12,20 @@ if TYPE_CHECKING:
 
 
 _DESCRIPTION = """\
-Read a HaMeR checkpoint, check it against its configuration, and write the network alone to a safetensors file: no optimiser
-state, no pickle, half the size with --dtype bfloat16. The configuration goes into the file's header, so that the result is all
-that load_hamer needs. Nothing in the checkpoint is executed.
+Read a HaMeR checkpoint, check it against its configuration, and write the network alone to a safetensors file: no
+optimiser state, no pickle, half the size with --dtype bfloat16. The configuration goes into the file's header, so that
+the result is all that load_hamer needs. Nothing in the checkpoint is executed.
 
-The result holds MANO's arrays if the checkpoint does; MANO's licence does not allow passing them on. --without-mano leaves them
-out, and loading then needs a MANO file of your own.
+The result holds MANO's arrays if the checkpoint does; MANO's licence does not allow passing them on. --without-mano
+leaves them out, and loading then needs a MANO file of your own.
 """
 _EXAMPLES = """\
 examples:
   hamer convert _DATA/hamer_ckpts/checkpoints/hamer.ckpt hamer.safetensors
   hamer convert logs/train/run/checkpoints/last.ckpt small.safetensors --dtype bfloat16 --without-mano
 """
-# Sections of a configuration that describe the network and its crops; the others belong to one training run on one machine.
+# Sections of a configuration that describe the network and its crops; the others belong to one training run on one
+# machine.
 _KEPT_SECTIONS = ("MODEL", "MANO", "EXTRA", "DATASETS", "LOSS_WEIGHTS")
 
 
@@ -37,16 +38,24 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("checkpoint", type=Path, help="hamer.ckpt (model_config.yaml two folders above), .pth or .safetensors")
-    parser.add_argument("output", type=Path, nargs="?", help="file to write (default: the checkpoint's name, .safetensors)")
+    parser.add_argument(
+        "checkpoint", type=Path, help="hamer.ckpt (model_config.yaml two folders above), .pth or .safetensors"
+    )
+    parser.add_argument(
+        "output", type=Path, nargs="?", help="file to write (default: the checkpoint's name, .safetensors)"
+    )
     parser.add_argument(
         "--dtype",
         choices=("float32", "bfloat16", "float16"),
         default="float32",
         help="numbers in the file; bfloat16 halves it and costs some hundredths of a millimetre (default: %(default)s)",
     )
-    parser.add_argument("--without-mano", action="store_true", help="leave MANO's arrays out, so that the file may be passed on")
-    parser.add_argument("--keep-discriminator", action="store_true", help="keep the training's adversary, to go on training")
+    parser.add_argument(
+        "--without-mano", action="store_true", help="leave MANO's arrays out, so that the file may be passed on"
+    )
+    parser.add_argument(
+        "--keep-discriminator", action="store_true", help="keep the training's adversary, to go on training"
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace an existing file")
     parser.set_defaults(run=run)
 

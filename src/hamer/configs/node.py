@@ -72,7 +72,7 @@ class ConfigNode(dict):
         for key, value in dict(*others, **more).items():
             self[key] = value
 
-    def __ior__(self, other: Any) -> ConfigNode:  # type: ignore[misc,override]  # dict's own would bypass the freeze
+    def __ior__(self, other: Any) -> ConfigNode:  # type: ignore[misc]  # dict's own would bypass the freeze
         self.update(other)
         return self
 

@@ -1,7 +1,8 @@
 """Reading `model_config.yaml`: interpolations resolved, defaults joined, data paths made findable.
 
 Training saves its configuration with interpolations as they were written (`${MANO.DATA_DIR}/mano`); OmegaConf resolves
-them here. Those that only a training run could answer (`${hydra:runtime.cwd}`, an unset environment variable) stay text.
+them here. Those that only a training run could answer (`${hydra:runtime.cwd}`, an unset environment variable) stay
+text.
 """
 
 from __future__ import annotations
@@ -56,18 +57,18 @@ def default_config() -> ConfigNode:
 
 
 def data_dir() -> str:
-    """The folder that holds `hamer_ckpts/`, `data/` and `vitpose_ckpts/`: `HAMER_DATA` (or `_DATA` in it), else `./_DATA`."""
+    """The folder of `hamer_ckpts/`, `data/` and `vitpose_ckpts/`: `HAMER_DATA` (or `_DATA` in it), else `./_DATA`."""
     return str(original_roots()[0]) if os.environ.get("HAMER_DATA") else f"./{_DATA_FOLDER}"
 
 
 def data_path(path: str) -> str:
     """Where a path of the configuration lies on this machine.
 
-    Absolute paths are kept. A relative one, with or without a leading `_DATA/`, is searched below `HAMER_DATA`, `./_DATA` and
-    the cache's `_DATA` (`hamer.assets.find_original`), then relative to the working directory; where it is nowhere, the
-    place below `data_dir()` where it belongs is returned.
+    Absolute paths are kept. A relative one, with or without a leading `_DATA/`, is searched below `HAMER_DATA`,
+    `./_DATA` and the cache's `_DATA` (`hamer.assets.find_original`), then relative to the working directory; where it
+    is nowhere, the place below `data_dir()` where it belongs is returned.
     """
-    text = os.path.expanduser(path)
+    text = str(Path(path).expanduser())
     if Path(text).is_absolute():
         return text
     parts = PurePosixPath(text.replace("\\", "/")).parts
@@ -97,7 +98,7 @@ def _resolve_value(node: DictConfig | ListConfig, key: Any) -> Any:
     except (OmegaConfBaseException, ValueError) as error:
         raw = OmegaConf.to_container(node, resolve=False)
         logger.debug("%r stays as written: %s", key, error)
-        return raw[key]  # type: ignore[index,call-overload]
+        return raw[key]  # type: ignore[index]
     return _resolve_node(value) if isinstance(value, DictConfig | ListConfig) else value
 
 

@@ -1,4 +1,4 @@
-"""Networks as plain modules: ViT backbone, transformer decoder head, HAMER, discriminator, losses; and their loading."""
+"""Networks as plain modules: ViT backbone, transformer decoder head, HAMER, discriminator, losses, loading."""
 
 from __future__ import annotations
 

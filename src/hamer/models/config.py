@@ -1,7 +1,8 @@
 """What a HaMeR network is made of, as typed dataclasses, and their translation from and to the yaml configuration.
 
-`HamerConfig.from_cfg` reads the original's keys (`MODEL.BACKBONE.TYPE: vit` is ViT-H). Other sizes are written with keys
-that the original does not have: `TYPE: vit_s` (`vit_b`, `vit_l`, `vit_h`), or `EMBED_DIM`, `DEPTH`, `NUM_HEADS` one by one.
+`HamerConfig.from_cfg` reads the original's keys (`MODEL.BACKBONE.TYPE: vit` is ViT-H). Other sizes are written with
+keys that the original does not have: `TYPE: vit_s` (`vit_b`, `vit_l`, `vit_h`), or `EMBED_DIM`, `DEPTH`, `NUM_HEADS`
+one by one.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from hamer.configs.node import ConfigNode
 
 ViTSize = Literal["S", "B", "L", "H"]
 
-# width, depth, heads, stochastic depth: the ViTs of Dosovitskiy et al. (2021); rates as ViTPose trains them (Xu et al. 2022)
+# width, depth, heads, stochastic depth: the ViTs of Dosovitskiy et al. (2021); rates as ViTPose trains them (Xu et al.
+# 2022)
 _VIT_SIZES: dict[str, tuple[int, int, int, float]] = {
     "S": (384, 12, 6, 0.1),
     "B": (768, 12, 12, 0.3),
@@ -85,8 +87,8 @@ class DecoderConfig:
 class HamerConfig:
     """A whole network: `image_size` px is the side of the square crop, of which the backbone sees the middle columns.
 
-    `focal_length` px is that of the assumed camera for a crop; `with_discriminator` adds the training's adversary, so that
-    the tensors are those of a training checkpoint.
+    `focal_length` px is that of the assumed camera for a crop; `with_discriminator` adds the training's adversary, so
+    that the tensors are those of a training checkpoint.
     """
 
     backbone: ViTConfig = field(default_factory=ViTConfig)
@@ -142,7 +144,7 @@ class HamerConfig:
         )
 
     def to_cfg(self) -> ConfigNode:
-        """The configuration tree that `from_cfg` reads as this network, with the defaults of `hamer.configs` around it."""
+        """The configuration tree that `from_cfg` reads as this network, with the package's defaults around it."""
         from hamer.configs.reader import default_config
 
         cfg = default_config()

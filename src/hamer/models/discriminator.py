@@ -14,7 +14,7 @@ _CHANNELS, _HIDDEN = 32, 1024
 
 
 class Discriminator(nn.Module):
-    """Scores each joint's rotation, the shape, and all rotations together: 15 + 1 + 1 numbers, near 1 for real hands."""
+    """Scores each joint's rotation, the shape, and all rotations together: 17 numbers, near 1 for real hands."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,6 +1,7 @@
 """HAMER: a crop of a hand in, MANO parameters, camera, joints and vertices out, with the original's names throughout.
 
-Letters: B hands. Everything is in the right-hand convention: a left hand's crop comes mirrored, its geometry leaves mirrored.
+Letters: B hands. Everything is in the right-hand convention: a left hand's crop comes mirrored, its geometry leaves
+    mirrored.
 """
 
 from __future__ import annotations
@@ -77,10 +78,10 @@ class HAMER(nn.Module):
             batch: `img` (B, 3, 256, 256), normalised RGB; other entries are ignored.
 
         Returns:
-            `pred_cam` (B, 3) scale and translation (s, tx, ty) in the crop; `pred_cam_t` (B, 3) metres, for `focal_length`
-            (B, 2) px in a 256-pixel crop; `pred_mano_params`: `global_orient` (B, 1, 3, 3), `hand_pose` (B, 15, 3, 3),
-            `betas` (B, 10); `pred_keypoints_3d` (B, 21, 3) and `pred_vertices` (B, V, 3) metres, without the translation;
-            `pred_keypoints_2d` (B, 21, 2) crop widths from the crop's centre.
+            `pred_cam` (B, 3) scale and translation (s, tx, ty) in the crop; `pred_cam_t` (B, 3) metres, for
+            `focal_length` (B, 2) px in a 256-pixel crop; `pred_mano_params`: `global_orient` (B, 1, 3, 3), `hand_pose`
+            (B, 15, 3, 3), `betas` (B, 10); `pred_keypoints_3d` (B, 21, 3) and `pred_vertices` (B, V, 3) metres, without
+            the translation; `pred_keypoints_2d` (B, 21, 2) crop widths from the crop's centre.
         """
         image = self._checked(batch["img"])
         margin = (self.config.image_size - self.config.backbone.image_size[1]) // 2

@@ -1,7 +1,8 @@
 """From files to a network: checkpoints of the original, of our training, and safetensors.
 
-The network is built without memory (torch's meta device) and takes the file's tensors as they are, which `read_weights` maps
-into memory, so that loading costs one copy of the weights. Names are checked strictly; what may differ is listed here.
+The network is built without memory (torch's meta device) and takes the file's tensors as they are, which `read_weights`
+maps into memory, so that loading costs one copy of the weights. Names are checked strictly; what may differ is listed
+here.
 """
 
 from __future__ import annotations
@@ -28,11 +29,11 @@ from hamer.models.vit import ViT
 
 logger = logging.getLogger(__name__)
 
-# Beginnings of names that a file may lack: the hand then comes from the MANO file; the adversary is only trained with; the mark
-# of a first training step says nothing.
+# Beginnings of names that a file may lack: the hand then comes from the MANO file; the adversary is only trained with;
+# the mark of a first training step says nothing.
 MAY_MISS = ("mano.", "discriminator.", "initialized")
-# Beginnings of names that only the file has: other versions of smplx keep more buffers, and an adversary that the configuration
-# does not ask for is left out.
+# Beginnings of names that only the file has: other versions of smplx keep more buffers, and an adversary that the
+# configuration does not ask for is left out.
 MAY_EXCEED = ("mano.", "discriminator.", "keypoint_3d_loss.", "keypoint_2d_loss.", "mano_parameter_loss.")
 
 
@@ -50,8 +51,9 @@ def load_hamer(
     """A network ready for inference, and its configuration.
 
     Args:
-        checkpoint_path: `.ckpt` with its `model_config.yaml` two folders above, as the original has them; or `.safetensors`
-            (`hamer convert`) with the configuration in its header or beside it. None: `default_checkpoint()`.
+        checkpoint_path: `.ckpt` with its `model_config.yaml` two folders above, as the original has them; or
+            `.safetensors` (`hamer convert`) with the configuration in its header or beside it. None:
+            `default_checkpoint()`.
         device: None for the CPU.
         precision: arithmetic of the backbone, see `hamer.models.precision`; "float32" is the reference.
 
@@ -84,8 +86,8 @@ def load_network(
 def find_config(weights: Weights) -> ConfigNode:
     """The configuration that belongs to a weights file, defaults joined, paths placed.
 
-    Looked for two folders above (`model_config.yaml`), beside the file (`<name>.yaml`, `<name>.json`, `model_config.yaml`,
-    `model_config.json`), then in the file itself.
+    Looked for two folders above (`model_config.yaml`), beside the file (`<name>.yaml`, `<name>.json`,
+    `model_config.yaml`, `model_config.json`), then in the file itself.
     """
     path = weights.path
     candidates = [
@@ -124,7 +126,7 @@ def inference_config(cfg: ConfigNode) -> ConfigNode:
 
 
 def load_backbone(backbone: ViT, path: str | Path) -> None:
-    """Start `backbone` from weights of ViTPose, MAE or HaMeR, whatever their names (`hamer.checkpoints.name_tables`)."""
+    """Start `backbone` from weights of ViTPose, MAE or HaMeR, whatever their names (`name_tables`)."""
     tensors = read_weights(path).tensors
     try:
         tensors = backbone_table(tensors).to_ours(tensors)
@@ -136,6 +138,11 @@ def load_backbone(backbone: ViT, path: str | Path) -> None:
 
 def _network(weights: Weights, cfg: ConfigNode, device: str | torch.device | None, precision: Precision) -> HAMER:
     source = str(weights.path)
+    if "backbone.pos_embed" not in weights.tensors:
+        raise WeightsError(
+            f"{source} must hold HaMeR's network (backbone.pos_embed, mano_head. ...), got {', '.join(list(weights.tensors)[:5])}; "
+            "weights of other networks do not fit"
+        )
     mano = _mano(weights, cfg)
     with torch.device("meta"):
         model = HAMER(_without_start_weights(cfg), mano=mano, mean_params=neutral_mean_params())

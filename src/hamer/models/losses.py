@@ -1,6 +1,7 @@
 """What training minimises, as plain functions; the classes at the end carry the original's names.
 
-Letters: B hands of the batch, P numbers of a parameter. Every loss is a sum over the batch, as the original's, so weights in
+Letters: B hands of the batch, P numbers of a parameter. Every loss is a sum over the batch, as the original's, so
+    weights in
 the configuration mean the same.
 """
 
@@ -84,7 +85,8 @@ def compute_loss(
         root: joint that 3D keypoints are relative to.
 
     Returns:
-        the weighted sum, and the unweighted parts with it under the original's names (`loss`, `loss_keypoints_2d` ...), detached.
+        the weighted sum, and the unweighted parts with it under the original's names (`loss`, `loss_keypoints_2d` ...),
+        detached.
     """
     parts = {
         "keypoints_2d": keypoint_2d_loss(output["pred_keypoints_2d"], batch["keypoints_2d"]),

@@ -1,4 +1,6 @@
-"""The head: feature map to MANO parameters and camera (Pavlakos et al., "Reconstructing Hands in 3D with Transformers", 2024)."""
+"""The head: feature map to MANO parameters and camera (Pavlakos et al., "Reconstructing Hands in 3D with
+Transformers", 2024).
+"""
 
 from __future__ import annotations
 
@@ -71,8 +73,8 @@ class MANOTransformerDecoderHead(nn.Module):
             features: (B, C, rows, columns).
 
         Returns:
-            parameters as rotation matrices, `global_orient` (B, 1, 3, 3), `hand_pose` (B, 15, 3, 3), `betas` (B, 10), and the
-            camera (B, 3): scale and translation of the weak perspective in the crop.
+            parameters as rotation matrices, `global_orient` (B, 1, 3, 3), `hand_pose` (B, 15, 3, 3), `betas` (B, 10),
+            and the camera (B, 3): scale and translation of the weak perspective in the crop.
         """
         batch = features.shape[0]
         context = features.flatten(2).transpose(1, 2)

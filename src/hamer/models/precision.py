@@ -1,7 +1,8 @@
 """The arithmetic of the backbone: plain float32, bfloat16, or int8 with scales found as it runs.
 
-Only the linear layers of the blocks change, where 97 % of the work is; normalisation, the sum that runs through the blocks, the
-head and the hand stay float32. `benchmarks/network_precision.py` measures speed and the deviation in millimetres.
+Only the linear layers of the blocks change, where 97 % of the work is; normalisation, the sum that runs through the
+blocks, the head and the hand stay float32. `benchmarks/network_precision.py` measures speed and the deviation in
+millimetres.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ class LowPrecisionLinear(nn.Linear):
 
 
 class Int8Linear(nn.Module):
-    """A linear layer whose product runs on 8-bit integers: one scale per output channel, one per token (found as it comes)."""
+    """A linear layer whose product runs on 8-bit integers; one scale per output channel, one per token as it comes."""
 
     weight: Tensor
     scale: Tensor
@@ -80,7 +81,7 @@ def set_precision(model: HAMER, precision: Precision) -> HAMER:
     if precision == "float32":
         return model
     for block in model.backbone.blocks:
-        for parent, name in ((block.attn, "qkv"), (block.attn, "proj"), (block.mlp, "fc1"), (block.mlp, "fc2")):  # type: ignore[union-attr]
+        for parent, name in ((block.attn, "qkv"), (block.attn, "proj"), (block.mlp, "fc1"), (block.mlp, "fc2")):
             layer = getattr(parent, name)
             low = Int8Linear(layer) if precision == "int8" else LowPrecisionLinear.of(layer, getattr(torch, precision))
             setattr(parent, name, low)

@@ -1,11 +1,12 @@
 """The head's transformer: a single query token that looks at the feature map, layer by layer.
 
-Letters: B hands, Q query tokens (1), N context tokens (192), C context channels, H heads, D channels a head. Tensor names are
+Letters: B hands, Q query tokens (1), N context tokens (192), C context channels, H heads, D channels a head. Tensor
+    names are
 those of the original's checkpoints. Two identities make it cheap without changing a result beyond rounding:
 
 * attention of one token to itself is its value (softmax over one entry is 1);
-* with few queries, scores q (W_k c) = (W_k^T q) c and sums over W_v c = W_v (sum over c): the 192 context tokens are never
-  projected, which for HaMeR is 48 times less arithmetic in the cross-attention.
+* with few queries, scores q (W_k c) = (W_k^T q) c and sums over W_v c = W_v (sum over c): the 192 context tokens are
+  never projected, which for HaMeR is 48 times less arithmetic in the cross-attention.
 """
 
 from __future__ import annotations
@@ -108,7 +109,8 @@ class CrossAttentionLayers(nn.Module):
 
     def forward(self, x: Tensor, context: Tensor) -> Tensor:
         """(B, Q, width) and the context (B, N, C) to (B, Q, width)."""
-        for self_attention, cross_attention, feed_forward in self.layers:  # type: ignore[misc]
+        for layer in self.layers:
+            self_attention, cross_attention, feed_forward = layer.children()
             x = x + self_attention(x)
             x = x + cross_attention(x, context)
             x = x + feed_forward(x)
@@ -118,7 +120,8 @@ class CrossAttentionLayers(nn.Module):
 class TransformerDecoder(nn.Module):
     """Token embedding, position and layers around a fixed input: a token holding the number zero.
 
-    Its embedding is therefore the bias alone, and `to_token_embedding.weight` never learns; it is there for the checkpoints.
+    Its embedding is therefore the bias alone, and `to_token_embedding.weight` never learns; it is there for the
+    checkpoints.
     """
 
     def __init__(self, config: DecoderConfig) -> None:

@@ -1,4 +1,5 @@
-"""The backbone: a plain vision transformer (Dosovitskiy et al. 2021) in the form that ViTPose pre-trains (Xu et al. 2022).
+"""The backbone: a plain vision transformer (Dosovitskiy et al. 2021) in the form that ViTPose pre-trains (Xu et al.
+2022).
 
 Letters: B hands, N tokens (192), C channels (1280), H heads. Tensor names are those of the original's checkpoints.
 """
@@ -122,7 +123,8 @@ class ViT(nn.Module):
         if image.ndim != 4 or tuple(image.shape[-2:]) != self.config.image_size:
             height, width = self.config.image_size
             raise ValueError(f"image must have shape (B, 3, {height}, {width}), got {tuple(image.shape)}")
-        # The first position is that of a class token, which is not there any more: its embedding is added to every token.
+        # The first position is that of a class token, which is not there any more: its embedding is added to every
+        # token.
         x = self.patch_embed(image) + self.pos_embed[:, 1:] + self.pos_embed[:, :1]
         for block in self.blocks:
             if self.config.gradient_checkpointing and self.training and torch.is_grad_enabled():
