@@ -144,6 +144,23 @@ def test_translation_minimises_reprojection() -> None:
             assert error(moved) > error(solved)
 
 
+def test_translation_is_in_front_even_where_points_contradict() -> None:
+    """Points mirrored through the centre fit best behind the camera; nobody wants a hand there."""
+    joints = 0.05 * torch.randn(3, 21, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    true = torch.tensor([0.05, 0.0, 0.5], dtype=torch.float64)
+    pixels = project(joints + true, torch.tensor(K))
+    center = torch.tensor(K[:2, 2])
+    pixels[1] = 2 * center - pixels[1]
+    joints.requires_grad_()
+    solved = solve_translation(joints, pixels, torch.tensor(K))
+    torch.testing.assert_close(solved[[0, 2]], true.expand(2, 3))
+    assert solved[1, 2].item() == pytest.approx(0.5, rel=0.1)  # the spread of the points tells the depth
+    assert (project(joints[1].mean(0, keepdim=True) + solved[1], torch.tensor(K)) - pixels[1].mean(0)).abs().max() < 20
+    solved.sum().backward()
+    assert joints.grad is not None
+    assert joints.grad.isfinite().all()
+
+
 def test_points_of_weight_zero_do_not_count() -> None:
     joints = 0.05 * torch.randn(21, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     true = torch.tensor([0.0, 0.1, 0.6], dtype=torch.float64)

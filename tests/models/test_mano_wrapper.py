@@ -142,7 +142,7 @@ def test_arguments() -> None:
         MANO(make_arrays(), num_betas=20)
     with pytest.raises(ValueError, match="joint_mapper must be None"):
         MANO(make_arrays(), joint_mapper=lambda x: x)  # type: ignore[arg-type]
-    with pytest.raises(TypeError, match="unexpected arguments.*gendre"):
+    with pytest.raises(TypeError, match=r"unexpected arguments.*gendre"):
         MANO(make_arrays(), gendre="neutral")
     with pytest.raises(FileNotFoundError, match="mano"):
         MANO("no/such/folder")

@@ -159,8 +159,10 @@ def solve_translation(
 ) -> Float[Tensor, "*batch 3"]:
     """Translations that make the perspective projection of `joints` fit `points_2d` best.
 
-    With u the normalised point, (x + tx) = u (z + tz) is linear in t. Both rows are solved in closed form after
-    centring; a second pass divides each row by its depth, which turns the algebraic error into pixels.
+    With u the normalised point, (x + tx) = u (z + tz) is linear in t. The rows are solved in closed form after centring; a
+    second pass divides each row by its depth, which turns the algebraic error into pixels. Where the points contradict the
+    joints so much that the best depth lies behind the camera, the depth comes from the two spreads instead
+    (weak perspective), so that the hand always is in front.
 
     Args:
         joints: metres, any origin, axes of the camera frame.
@@ -172,29 +174,38 @@ def solve_translation(
     rays = (points_2d - center) / focal
     weights = torch.ones_like(points_2d[..., 0]) if weights is None else weights
     row_weights = weights.unsqueeze(-1) * focal * focal  # fx and fy may differ: count pixels, not angles
-    translation = _fit_rows(joints, rays, row_weights)
-    depth = joints[..., 2:] + translation[..., None, 2:]
-    # Only sensible where every depth is positive; elsewhere the first solution stays.
-    in_front = (depth > 1e-3 * translation[..., None, 2:].abs()).all(-2, keepdim=True)
+    first = _fit_rows(joints, rays, row_weights)
+    depth = joints[..., 2:] + first[..., None, 2:]
+    in_front = (depth > 1e-3 * first[..., None, 2:].abs()).all(-2, keepdim=True)
     safe_depth = torch.where(in_front, depth, torch.ones_like(depth))
-    return torch.where(in_front[..., 0], _fit_rows(joints, rays, row_weights / safe_depth**2), translation)
+    refined = _fit_rows(joints, rays, row_weights / safe_depth**2)
+    return torch.where(in_front[..., 0], refined, _weak_perspective(joints, rays, row_weights))
 
 
 def _fit_rows(joints: Tensor, rays: Tensor, weights: Tensor) -> Tensor:
     """Weighted least squares of tx - u tz = u z - x (and the same for y); `rays` and `weights` are (..., N, 2)."""
-    total = weights.sum(-2, keepdim=True).clamp_min(1e-20)
-    share = weights / total
-
-    def mean(values: Tensor) -> Tensor:
-        return (share * values).sum(-2, keepdim=True)
-
     constant = joints[..., :2] - rays * joints[..., 2:]
-    mean_ray, mean_constant = mean(rays), mean(constant)
+    mean_ray, mean_constant = _weighted_mean(rays, weights), _weighted_mean(constant, weights)
     ray = rays - mean_ray
     numerator = (weights * ray * (constant - mean_constant)).sum((-2, -1))
     denominator = (weights * ray * ray).sum((-2, -1)).clamp_min(1e-20)
     depth = (numerator / denominator)[..., None]
     return torch.cat((mean_ray[..., 0, :] * depth - mean_constant[..., 0, :], depth), dim=-1)
+
+
+def _weak_perspective(joints: Tensor, rays: Tensor, weights: Tensor) -> Tensor:
+    """Translation whose mean depth is the ratio of the joints' spread to the rays' spread."""
+    mean_joint, mean_ray = _weighted_mean(joints[..., :2], weights), _weighted_mean(rays, weights)
+    spread_of_joints = (weights * (joints[..., :2] - mean_joint) ** 2).sum((-2, -1))
+    spread_of_rays = (weights * (rays - mean_ray) ** 2).sum((-2, -1))
+    depth = (spread_of_joints.clamp_min(1e-20) / spread_of_rays.clamp_min(1e-20)).sqrt()[..., None]
+    mean_z = _weighted_mean(joints[..., 2:], weights[..., :1])[..., 0, :]
+    return torch.cat((mean_ray[..., 0, :] * depth - mean_joint[..., 0, :], depth - mean_z), dim=-1)
+
+
+def _weighted_mean(values: Tensor, weights: Tensor) -> Tensor:
+    """Mean over the points, kept as a dimension of 1; zero where no point counts."""
+    return (weights * values).sum(-2, keepdim=True) / weights.sum(-2, keepdim=True).clamp_min(1e-20)
 
 
 def camera_tensors(camera: Camera, dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tensor | None]:
