@@ -10,19 +10,19 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .meshes import Frame as Frame
-    from .meshes import meshes_of as meshes_of
-    from .meshes import write_glb as write_glb
-    from .meshes import write_obj as write_obj
-    from .meshes import write_ply as write_ply
-    from .tables import SCHEMA as SCHEMA
-    from .tables import read_json as read_json
-    from .tables import read_npz as read_npz
-    from .tables import reconstruction_from_dict as reconstruction_from_dict
-    from .tables import reconstruction_to_dict as reconstruction_to_dict
-    from .tables import write_json as write_json
-    from .tables import write_npz as write_npz
-    from .viewer import write_html as write_html
+    from hamer.export.meshes import Frame as Frame
+    from hamer.export.meshes import meshes_of as meshes_of
+    from hamer.export.meshes import write_glb as write_glb
+    from hamer.export.meshes import write_obj as write_obj
+    from hamer.export.meshes import write_ply as write_ply
+    from hamer.export.tables import SCHEMA as SCHEMA
+    from hamer.export.tables import read_json as read_json
+    from hamer.export.tables import read_npz as read_npz
+    from hamer.export.tables import reconstruction_from_dict as reconstruction_from_dict
+    from hamer.export.tables import reconstruction_to_dict as reconstruction_to_dict
+    from hamer.export.tables import write_json as write_json
+    from hamer.export.tables import write_npz as write_npz
+    from hamer.export.viewer import write_html as write_html
 
 _HOME = {
     "Frame": "meshes",

@@ -15,10 +15,9 @@ import numpy as np
 import trimesh
 from trimesh.visual.material import PBRMaterial
 
+from hamer.export.files import write_atomic
 from hamer.rendering.meshes import Mesh, vertex_normals
 from hamer.structures import Hand, Reconstruction
-
-from .files import write_atomic
 
 Frame = Literal["viewer", "opencv"]
 

@@ -16,9 +16,8 @@ from typing import Any
 
 import numpy as np
 
+from hamer.export.files import write_atomic
 from hamer.structures import Camera, Hand, HandParameters, Reconstruction
-
-from .files import write_atomic
 
 SCHEMA = "hamer/1"
 

@@ -18,12 +18,11 @@ from typing import Any
 import cv2
 import numpy as np
 
+from hamer.export.files import write_atomic
+from hamer.export.meshes import named_meshes
 from hamer.rendering import tiles
 from hamer.rendering.meshes import Mesh
 from hamer.structures import Camera, Reconstruction
-
-from .files import write_atomic
-from .meshes import named_meshes
 
 _PHOTO_SIDE = 1600  # px; larger photos are reduced for the page
 
@@ -65,7 +64,6 @@ def write_html(
         data=json.dumps(data, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c"),
         key=_vector(tiles.KEY),
         fill=_vector(tiles.FILL),
-        front_face="gl.CCW",
     )
     return write_atomic(path, page.encode())
 
@@ -78,7 +76,7 @@ def _scene(named: list[tuple[str, Mesh]]) -> dict[str, Any]:
     face_lists: list[bytes] = []
     hands = []
     for name, mesh in named:
-        faces = mesh.faces.astype("<u4").tobytes()
+        faces = mesh.faces.astype("<u2" if len(mesh.vertices) <= 65536 else "<u4").tobytes()
         if faces not in face_lists:
             face_lists.append(faces)
         local = mesh.vertices - centre
@@ -93,6 +91,7 @@ def _scene(named: list[tuple[str, Mesh]]) -> dict[str, Any]:
                 "step": step.tolist(),
                 "positions": _base64(coded.tobytes()),
                 "faces": face_lists.index(faces),
+                "wide": len(mesh.vertices) > 65536,
             }
         )
     return {

@@ -10,15 +10,15 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .keypoints import draw_keypoints as draw_keypoints
-    from .meshes import LIGHT_BLUE as LIGHT_BLUE
-    from .meshes import Mesh as Mesh
-    from .renderer import Rendered as Rendered
-    from .renderer import composite as composite
-    from .renderer import overlay as overlay
-    from .renderer import render as render
-    from .renderer import side_view as side_view
-    from .renderer import warmup as warmup
+    from hamer.rendering.keypoints import draw_keypoints as draw_keypoints
+    from hamer.rendering.meshes import LIGHT_BLUE as LIGHT_BLUE
+    from hamer.rendering.meshes import Mesh as Mesh
+    from hamer.rendering.renderer import Rendered as Rendered
+    from hamer.rendering.renderer import composite as composite
+    from hamer.rendering.renderer import overlay as overlay
+    from hamer.rendering.renderer import render as render
+    from hamer.rendering.renderer import side_view as side_view
+    from hamer.rendering.renderer import warmup as warmup
 
 _HOME = {
     "LIGHT_BLUE": "meshes",

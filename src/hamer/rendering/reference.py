@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from .scene import Scene
-from .tiles import shade
+from hamer.rendering.scene import Scene
+from hamer.rendering.tiles import shade
 
 _BAND_SAMPLES = 2_000_000  # bounds memory: the picture is drawn in bands of rows of at most so many samples
 

@@ -16,11 +16,10 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
+from hamer.rendering import reference, tiles
+from hamer.rendering.meshes import Mesh, vertex_normals
+from hamer.rendering.scene import Scene, build_scene
 from hamer.structures import Camera
-
-from . import reference, tiles
-from .meshes import Mesh, vertex_normals
-from .scene import Scene, build_scene
 
 logger = logging.getLogger(__name__)
 

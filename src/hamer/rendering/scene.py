@@ -12,9 +12,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from hamer.rendering.meshes import Mesh, vertex_normals
 from hamer.structures import Camera
-
-from .meshes import Mesh, vertex_normals
 
 NEAR = 5e-3  # metres; what lies nearer to the camera's plane is cut away
 
