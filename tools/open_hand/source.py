@@ -21,8 +21,6 @@ LOCAL_CHANGES = {
     "measure-wrist-circ-incr": 0.25,
     "r-lowerarm-fat-incr": 0.25,
 }
-"""anny's changes that reach the hand, with the standard deviation that we give them (anny allows -1 to 1)."""
-
 BONES = (
     "wrist",
     *(f"metacarpal{i}" for i in (1, 2, 3, 4)),
