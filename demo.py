@@ -23,7 +23,7 @@ def main() -> int:
     )
     try:
         return run(parser.parse_args())
-    except HamerError as error:
+    except (HamerError, ValueError, OSError) as error:
         print(f"demo.py: {error}", file=sys.stderr)
         print(
             "Without the original's weights: python demo.py --checkpoint none --body_detector mediapipe "

@@ -33,7 +33,7 @@ def build_parser() -> argparse.ArgumentParser:
     """The parser of all commands; a command's heavy imports happen when it runs."""
     parser = argparse.ArgumentParser(prog="hamer", description="Hand mesh recovery from photos.")
     parser.add_argument("--version", action="version", version=f"hamer {__version__}")
-    parser.add_argument("--verbose", action="store_true", help="show the log of what is done")
+    parser.add_argument("--verbose", action="store_true", help="show the log of what is done, and where errors come from")
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND")
     for command in COMMANDS:
         importlib.import_module(f"hamer.cli.{command}").add_parser(subparsers)
@@ -50,7 +50,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO if args.verbose else logging.ERROR, format="%(name)s: %(message)s")
     try:
         return int(args.run(args))
-    except HamerError as error:
+    except (HamerError, ValueError, OSError) as error:  # the errors that our own checks raise; --verbose shows where
+        if args.verbose:
+            raise
         print(f"hamer: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

@@ -46,15 +46,11 @@ def run(args: argparse.Namespace) -> int:
     if suffix not in _SUFFIXES:
         print(f"hamer export: target must end in one of {', '.join(_SUFFIXES)}, got {args.target}", file=sys.stderr)
         return 2
-    try:
-        result = export.read_npz(args.source)
-        if suffix in (".html", ".json"):
-            path = (export.write_html if suffix == ".html" else export.write_json)(result, args.target)
-        else:
-            write = {".obj": export.write_obj, ".ply": export.write_ply, ".glb": export.write_glb}[suffix]
-            path = write(result, args.target, hand_id=args.hand, frame=args.frame)
-    except (OSError, ValueError) as error:
-        print(f"hamer export: {error}", file=sys.stderr)
-        return 1
+    result = export.read_npz(args.source)
+    if suffix in (".html", ".json"):
+        path = (export.write_html if suffix == ".html" else export.write_json)(result, args.target)
+    else:
+        write = {".obj": export.write_obj, ".ply": export.write_ply, ".glb": export.write_glb}[suffix]
+        path = write(result, args.target, hand_id=args.hand, frame=args.frame)
     print(path)
     return 0
