@@ -78,10 +78,8 @@ class LiteRTNetwork:
 
         Callables are called by the workers, so that cutting crops out of a picture runs in parallel too.
         """
-        if self._workers is None:
-            rows = [self._one(item) for item in inputs]
-        else:
-            rows = list(self._workers.map(self._one, inputs))
+        each = map if self._workers is None else self._workers.map
+        rows = list(each(self._one, inputs))
         if not rows:
             return [np.zeros((0, *shape), np.float32) for shape in self.output_shapes]
         return [np.stack(output) for output in zip(*rows, strict=True)]

@@ -10,6 +10,8 @@ arXiv:2006.10214).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import fields
+from itertools import product
 from pathlib import Path
 from typing import Literal
 
@@ -21,9 +23,9 @@ from hamer.detectors.landmarks import Guesses, LandmarkModel
 from hamer.detectors.merging import Consensus, agree, merge_hands, merge_palms
 from hamer.detectors.palm import PalmDetector, Palms
 from hamer.detectors.pictures import check_pictures
-from hamer.detectors.regions import Pyramid, Regions, regions_from_keypoints, regions_from_palms
+from hamer.detectors.regions import COLOR, GREY, Pyramid, Regions, regions_from_keypoints, regions_from_palms
 from hamer.detectors.scoring import hand_scores, joint_confidences
-from hamer.detectors.search import EFFORTS, tiles
+from hamer.detectors.search import EFFORTS, tiles, worth_looking
 from hamer.structures import HandBoxes
 
 EffortName = Literal["fast", "normal", "thorough"]
@@ -35,6 +37,8 @@ _LEAST_PALM = {"fast": 0.4, "normal": 0.2, "thorough": 0.12}
 #: A look with a lower presence is not followed up.
 _LEAST_FIRST_PRESENCE, _LEAST_PRESENCE = 0.02, 0.3
 _LEAST_SIZE = 8.0
+#: Colours are kept unless the hand is seen this much better without them.
+_GREY_IS_BETTER = 0.1
 
 
 class MediapipeDetector:
@@ -87,7 +91,9 @@ class MediapipeDetector:
         """Everything in a picture that could be a hand, unmerged duplicates removed, however low its score."""
         height, width = image.shape[:2]
         picture = Pyramid(image)
-        found, _ = self._palms(picture, tiles(width, height, EFFORTS[self.effort]), _LEAST_PALM[self.effort])
+        places = tiles(width, height, EFFORTS[self.effort])
+        places = places[worth_looking(image, places)]
+        found, _ = self._palms(picture, places, _LEAST_PALM[self.effort])
         palms, support = merge_palms(found)
         palms, support = palms[: _MOST_PALMS[self.effort]], support[: _MOST_PALMS[self.effort]]
         guesses, origin = self._follow(picture, palms)
@@ -105,12 +111,14 @@ class MediapipeDetector:
     def _follow(self, picture: Pyramid, palms: Palms) -> tuple[Guesses, np.ndarray]:
         """Landmarks of palms, each after up to three passes, the pass of the highest presence; and which palm each is of."""
         origin = np.arange(len(palms))
-        guesses = self._landmarks(picture, regions_from_palms(palms.boxes, palms.keypoints))
+        start = regions_from_palms(palms.boxes, palms.keypoints)
+        guesses, grey = self._landmarks(picture, start), self._landmarks(picture, start.changed(tone=GREY))
+        guesses = _where(grey.presence > guesses.presence + _GREY_IS_BETTER, grey, guesses)
         alive = guesses.presence > _LEAST_FIRST_PRESENCE
         guesses, origin = guesses[alive], origin[alive]
         current = guesses
         for _ in range(2):
-            current = self._landmarks(picture, regions_from_keypoints(current.points))
+            current = self._landmarks(picture, _regions_of(current))
             better = current.presence > guesses.presence
             guesses = _where(better, current, guesses)
         size = np.ptp(guesses.points, axis=1).max(-1)
@@ -121,7 +129,7 @@ class MediapipeDetector:
         self, picture: Pyramid, guesses: Guesses, palm_scores: np.ndarray, support: np.ndarray
     ) -> Consensus:
         """What further looks at each guess, turned, mirrored and enlarged, agree on."""
-        base = regions_from_keypoints(guesses.points)
+        base = _regions_of(guesses)
         ways = EFFORTS[self.effort].agreement
         turned = [base.changed(mirror=mirror, turn=np.deg2rad(turn), zoom=zoom) for mirror, turn, zoom in ways]
         every = self._landmarks(picture, Regions.concatenate(turned))
@@ -169,15 +177,20 @@ class MediapipeDetector:
         centers, sides = (boxes[:, :2] + boxes[:, 2:]) / 2, np.maximum((boxes[:, 2:] - boxes[:, :2]).max(-1), 1.0)
         best: Guesses | None = None
         worth = np.full(len(boxes), -np.inf)
-        for turn in np.arange(8) * np.pi / 4:
-            first = self._landmarks(picture, Regions.of(centers, 1.3 * sides, turn))
-            second = self._landmarks(picture, regions_from_keypoints(first.points))
+        for turn, tone in product(np.arange(8) * np.pi / 4, (COLOR, GREY)):
+            first = self._landmarks(picture, Regions.of(centers, 1.3 * sides, turn).changed(tone=tone))
+            second = self._landmarks(picture, _regions_of(first))
             for look in (first, second):
                 value = look.presence + _paired_iou(look.boxes(), boxes)
                 best = look if best is None else _where(value > worth, look, best)
                 worth = np.maximum(worth, value)
         assert best is not None
         return best
+
+
+def _regions_of(guesses: Guesses) -> Regions:
+    """Where to look next for hands of which there is a guess, in the tone in which they were seen."""
+    return regions_from_keypoints(guesses.points).changed(tone=guesses.regions.tones)
 
 
 def _paired_iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -193,9 +206,8 @@ def _where(choose: np.ndarray, a: Guesses, b: Guesses) -> Guesses:
     def pick(first: np.ndarray, second: np.ndarray) -> np.ndarray:
         return np.where(choose.reshape(-1, *(1,) * (first.ndim - 1)), first, second)
 
-    regions = Regions(
-        *(pick(getattr(a.regions, n), getattr(b.regions, n)) for n in ("centers", "sizes", "angles", "mirrored"))
-    )
+    x, y = a.regions, b.regions
+    regions = Regions(*(pick(getattr(x, field.name), getattr(y, field.name)) for field in fields(Regions)))
     return Guesses(
         pick(a.points, b.points), pick(a.world, b.world), pick(a.presence, b.presence), pick(a.right, b.right), regions
     )

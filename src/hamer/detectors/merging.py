@@ -118,6 +118,18 @@ def same_hand(a: np.ndarray, b: np.ndarray, side_a: float, side_b: float) -> boo
     return not opposite and float(iou_matrix(box_a, box_b)[0, 0]) > 0.5
 
 
+def _rivals(a: np.ndarray, b: np.ndarray, score: float) -> bool:
+    """Whether the hand `b` (21, 2), less sure than `a`, is more likely another reading of `a` than a second hand.
+
+    Two interlocked hands are both seen clearly; a wrong reading (the other side, turned fingers) shares the box of the right
+    one and is less sure.
+    """
+    boxes = [np.concatenate([p.min(0), p.max(0)])[None] for p in (a, b)]
+    overlap = float(iou_matrix(*boxes)[0, 0])
+    size = max(float(np.ptp(a, axis=0).max()), 1.0)
+    return overlap > 0.5 and (score < 0.8 or _chamfer(a, b) / size < 0.1)
+
+
 def _part_of(small: np.ndarray, large: np.ndarray) -> bool:
     """Whether the joints `small` (21, 2) lie on a part of the hand `large`, such as fingers taken for a hand."""
     size = np.ptp(large, axis=0).max()
@@ -138,7 +150,8 @@ def merge_hands(hands: Consensus) -> Consensus:
             if same_hand(points, hands.points[other], side, float(hands.right[other])):
                 support[other] += support[index]
                 break
-            if _part_of(points, hands.points[other]):
+            better = hands.points[other]
+            if _part_of(points, better) or _rivals(better, points, float(hands.scores[index])):
                 break
         else:
             kept.append(int(index))

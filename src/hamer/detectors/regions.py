@@ -6,27 +6,35 @@ A region's own coordinates run from 0 to 1 to the right and down. Its angle turn
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import cv2
 import numpy as np
+from numpy.typing import ArrayLike
 
 from hamer.detectors.skeleton import INDEX_MCP, MIDDLE_MCP, RING_MCP, WRIST
+
+#: Tones. The networks were trained on bare skin: without colours a coloured glove looks like a hand to the landmark model, and
+#: the palm detector sees dark gloves and hands in shadow when they are brightened.
+COLOR, GREY, BRIGHT = 0, 1, 2
 
 
 @dataclass
 class Regions:
-    """N squares: `centers` (N, 2) px, `sizes` (N,) side px, `angles` (N,) radians, `mirrored` (N,) seen in a mirror."""
+    """N squares and how they are looked at.
+
+    `centers` (N, 2) px, `sizes` (N,) side px, `angles` (N,) radians, `mirrored` (N,) seen in a mirror, `tones` (N,) what is
+    done to the colours: COLOR, GREY, BRIGHT.
+    """
 
     centers: np.ndarray
     sizes: np.ndarray
     angles: np.ndarray
     mirrored: np.ndarray
+    tones: np.ndarray
 
     @classmethod
-    def of(
-        cls, centers: np.ndarray, sizes: np.ndarray, angles: np.ndarray | float = 0.0, mirrored: bool = False
-    ) -> Regions:
+    def of(cls, centers: ArrayLike, sizes: ArrayLike, angles: ArrayLike = 0.0, mirrored: bool = False) -> Regions:
         """Regions from arrays; a single angle or mirror flag holds for all."""
         centers = np.asarray(centers, float).reshape(-1, 2)
         n = len(centers)
@@ -35,6 +43,7 @@ class Regions:
             np.broadcast_to(np.asarray(sizes, float), (n,)).copy(),
             np.broadcast_to(np.asarray(angles, float), (n,)).copy(),
             np.full(n, mirrored),
+            np.full(n, COLOR),
         )
 
     @classmethod
@@ -42,18 +51,20 @@ class Regions:
         """All regions of `parts` in their order."""
         if not parts:
             return cls.of(np.zeros((0, 2)), np.zeros(0))
-        names = ("centers", "sizes", "angles", "mirrored")
-        return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+        return cls(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(cls)))
 
     def __len__(self) -> int:
         return len(self.centers)
 
     def __getitem__(self, index: slice | np.ndarray) -> Regions:
-        return Regions(self.centers[index], self.sizes[index], self.angles[index], self.mirrored[index])
+        return Regions(*(getattr(self, field.name)[index] for field in fields(self)))
 
-    def changed(self, *, turn: float = 0.0, zoom: float = 1.0, mirror: bool = False) -> Regions:
-        """The same places looked at otherwise: turned by `turn` radians, enlarged by `zoom`, mirrored."""
-        return Regions(self.centers, self.sizes * zoom, self.angles + turn, self.mirrored ^ mirror)
+    def changed(
+        self, *, turn: float = 0.0, zoom: float = 1.0, mirror: bool = False, tone: np.ndarray | int | None = None
+    ) -> Regions:
+        """The same places looked at otherwise: turned by `turn` radians, enlarged by `zoom`, mirrored, in another tone."""
+        tones = self.tones if tone is None else np.broadcast_to(tone, len(self)).copy()
+        return Regions(self.centers, self.sizes * zoom, self.angles + turn, self.mirrored ^ mirror, tones)
 
     def rotations(self) -> np.ndarray:
         """(N, 2, 2) matrices that take a region's axes to the picture's, the mirror included."""
@@ -154,4 +165,13 @@ class Pyramid:
             flags=(cv2.INTER_CUBIC if enlarged else cv2.INTER_LINEAR) | cv2.WARP_INVERSE_MAP,
             borderMode=border,
         )
-        return crop.astype(np.float32) / 255.0
+        return _toned(crop.astype(np.float32) / 255.0, int(regions.tones[index]))
+
+
+def _toned(crop: np.ndarray, tone: int) -> np.ndarray:
+    """A crop (H, W, 3) in 0..1 in one of the tones."""
+    if tone == GREY:
+        return np.repeat(crop.mean(-1, keepdims=True), 3, -1)
+    if tone == BRIGHT:
+        return np.sqrt(crop)
+    return crop

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
-from hamer.detectors.regions import Regions
+from hamer.detectors.regions import BRIGHT, COLOR, Regions
 
 
 @dataclass(frozen=True)
@@ -14,32 +15,35 @@ class Effort:
     """How hard to look.
 
     `finest`: the smallest tile as a part of the picture's longer side; `least_tile`: and in px, since enlarging a tile
-    further shows nothing new; `overlap`: of neighbouring tiles; `views`: ways (mirrored, turned in degrees) in which
-    the tiles of the coarse levels are looked at; `agreement`: other ways to look at a hand to see whether its joints
-    stay in place.
+    further shows nothing new; `overlap`: of neighbouring tiles; `views`: ways (mirrored, turned in degrees, tone) in
+    which the tiles of the two coarsest levels are looked at, `fine_views` those of the others; `agreement`: ways
+    (mirrored, turned in degrees, enlarged) to look again at a hand to see whether its joints stay in place.
     """
 
     finest: float
     least_tile: float
     overlap: float
-    views: tuple[tuple[bool, float], ...]
+    views: tuple[tuple[bool, float, int], ...]
+    fine_views: tuple[tuple[bool, float, int], ...]
     agreement: tuple[tuple[bool, float, float], ...]
 
 
 EFFORTS = {
-    "fast": Effort(0.5, 128, 0.25, ((False, 0.0),), ((True, 0.0, 1.0),)),
+    "fast": Effort(0.5, 128, 0.25, ((False, 0.0, COLOR),), ((False, 0.0, COLOR),), ((True, 0.0, 1.0),)),
     "normal": Effort(
         0.1,
         80,
         0.35,
-        ((False, 0.0), (True, 0.0)),
+        ((False, 0.0, COLOR), (True, 0.0, COLOR), (False, 0.0, BRIGHT)),
+        ((False, 0.0, COLOR), (False, 0.0, BRIGHT)),
         ((True, 0.0, 1.0), (False, 20.0, 1.0), (False, -20.0, 1.0), (True, 0.0, 1.2)),
     ),
     "thorough": Effort(
         0.066,
         64,
         0.5,
-        ((False, 0.0), (True, 0.0), (False, 90.0), (False, -90.0), (False, 180.0)),
+        (*((False, turn, COLOR) for turn in (0.0, 90.0, -90.0, 180.0)), (True, 0.0, COLOR), (False, 0.0, BRIGHT)),
+        ((False, 0.0, COLOR), (True, 0.0, COLOR), (False, 0.0, BRIGHT)),
         (
             (True, 0.0, 1.0),
             (False, 25.0, 1.0),
@@ -78,6 +82,36 @@ def tiles(width: int, height: int, effort: Effort) -> Regions:
     for level, side in enumerate(tile_sizes(width, height, effort)):
         x, y = np.meshgrid(_stops(width, side, effort.overlap), _stops(height, side, effort.overlap))
         plain = Regions.of(np.stack([x.ravel(), y.ravel()], -1), np.full(x.size, side))
-        views = effort.views if level < 2 else effort.views[:1]
-        parts += [plain.changed(mirror=mirror, turn=np.deg2rad(turn)) for mirror, turn in views]
+        views = effort.views if level < 2 else effort.fine_views
+        parts += [plain.changed(mirror=mirror, turn=np.deg2rad(turn), tone=tone) for mirror, turn, tone in views]
     return Regions.concatenate(parts)
+
+
+#: A tile whose grey values (0..255) vary less than this shows sky, wall or floor.
+_FLAT = 6.0
+#: Brightening helps where the tile's mean grey value (0..255) is below.
+_BRIGHT_ENOUGH = 140.0
+
+
+def worth_looking(image: np.ndarray, regions: Regions) -> np.ndarray:
+    """Which (N,) of the tiles of a picture (H, W, 3) uint8 can show a palm that another tile does not.
+
+    Flat tiles cannot, nor is a bright one worth brightening. From integral images, so the cost does not depend on N.
+    """
+    reduce = max(1.0, max(image.shape[:2]) / 640)
+    size = (max(1, round(image.shape[1] / reduce)), max(1, round(image.shape[0] / reduce)))
+    grey = cv2.cvtColor(cv2.resize(image, size, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
+    total, squares = cv2.integral2(grey, sdepth=cv2.CV_64F, sqdepth=cv2.CV_64F)
+    scale = np.array(size) / [image.shape[1], image.shape[0]]
+    half = regions.sizes[:, None] / 2
+    low = np.clip(np.floor((regions.centers - half) * scale), 0, size).astype(int)
+    high = np.clip(np.ceil((regions.centers + half) * scale), 0, size).astype(int)
+
+    def over_tile(integral: np.ndarray) -> np.ndarray:
+        (x0, y0), (x1, y1) = low.T, high.T
+        return integral[y1, x1] - integral[y0, x1] - integral[y1, x0] + integral[y0, x0]
+
+    area = np.maximum((high - low).prod(-1), 1)
+    mean = over_tile(total) / area
+    deviation = np.sqrt(np.maximum(over_tile(squares) / area - mean**2, 0))
+    return (deviation > _FLAT) & ((regions.tones != BRIGHT) | (mean < _BRIGHT_ENOUGH))
