@@ -77,7 +77,7 @@ class Renderer:
         """
         picture = _read(imgname) if full_frame else self._denormalised(image)
         height, width = picture.shape[:2]
-        points = _array(vertices)
+        points = _array(vertices).astype(np.float64)  # float32 at a hundred metres would be coarse
         if side_view:
             points = points @ _rotation(rot_angle, (0, 1, 0)).T
         mesh = Mesh(points + _array(camera_translation), self.faces, tuple(mesh_base_color))
@@ -169,7 +169,7 @@ class Renderer:
 
 def _array(value: Any) -> np.ndarray:
     """A copy of an array or tensor."""
-    return np.array(value.detach().cpu() if isinstance(value, torch.Tensor) else value)
+    return np.array(value.detach().cpu().numpy() if isinstance(value, torch.Tensor) else value)
 
 
 def _rotation(degrees: float, axis: Sequence[float]) -> np.ndarray:

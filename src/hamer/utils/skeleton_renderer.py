@@ -66,7 +66,7 @@ class SkeletonRenderer:
 
 def _numpy(value: Any) -> np.ndarray:
     """A float32 copy."""
-    return np.array(value.detach().cpu() if isinstance(value, torch.Tensor) else value, np.float32)
+    return np.array(value.detach().cpu().numpy() if isinstance(value, torch.Tensor) else value, np.float32)
 
 
 def _with_confidence(points: np.ndarray) -> np.ndarray:
