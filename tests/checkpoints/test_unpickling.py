@@ -288,6 +288,15 @@ def test_sparse_matrices_become_arrays(kind: str, module: str) -> None:
     np.testing.assert_array_equal(load_pickle(data), DENSE)
 
 
+def test_sparse_matrix_of_an_old_protocol() -> None:
+    """Protocols 0 and 1 make objects through copy_reg, as some copies of MANO's file do."""
+    state = {"_shape": (2, 3), **SPARSE["csc"]}
+    data = (
+        b"ccopy_reg\n_reconstructor\n(cscipy.sparse.csc\ncsc_matrix\nc__builtin__\nobject\nNtR" + _value(state) + b"b."
+    )
+    np.testing.assert_array_equal(load_pickle(data), DENSE)
+
+
 @pytest.mark.parametrize(
     "change",
     [

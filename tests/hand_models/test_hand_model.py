@@ -250,6 +250,17 @@ def test_model_is_no_part_of_a_state_dict_and_follows_dtype() -> None:
     assert double(*make_input((2,))).vertices.dtype == torch.float64
 
 
+def test_mixed_precision_does_not_reach_the_hand() -> None:
+    model = HandModel(make_arrays())
+    wrist, fingers, betas = (x.float() for x in make_input((2,)))
+    expected = model(wrist, fingers, betas)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        torch.testing.assert_close(model(wrist, fingers, betas).vertices, expected.vertices)
+        torch.testing.assert_close(model.joints(wrist, fingers, betas), expected.joints, atol=1e-6, rtol=0)
+        mixed = model(wrist, fingers, betas.bfloat16())  # as a head under autocast hands them over
+    assert mixed.vertices.dtype == torch.float32
+
+
 def test_joint_names_fit_the_orders() -> None:
     named = [*MANO_JOINT_NAMES, *(f"{f}4" for f in ("thumb", "index", "middle", "ring", "little"))]
     assert tuple(named[i] for i in MANO_TO_OPENPOSE) == JOINT_NAMES

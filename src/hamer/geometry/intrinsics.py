@@ -21,7 +21,11 @@ _TAGS = {
     "ExifImageWidth": 40962,
     "ExifImageHeight": 40963,
 }
-_SYNONYMS = {"ExifImageWidth": "PixelXDimension", "ExifImageHeight": "PixelYDimension"}
+_SYNONYMS = {  # names in the EXIF standard, and in other tools
+    "ExifImageWidth": "PixelXDimension",
+    "ExifImageHeight": "PixelYDimension",
+    "FocalLengthIn35mmFilm": "FocalLengthIn35mmFormat",
+}
 _FULL_FRAME_DIAGONAL_MM = math.hypot(36.0, 24.0)
 _UNIT_MM = {2: 25.4, 3: 10.0, 4: 1.0}  # inch, centimetre, millimetre
 # Between a 147 degree and a 1 degree diagonal field of view; other numbers are mistakes of whoever wrote them.

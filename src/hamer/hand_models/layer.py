@@ -6,7 +6,8 @@ Equations: Romero et al., "Embodied Hands" (2017), after Loper et al., "SMPL" (2
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -112,11 +113,11 @@ class HandModel(nn.Module):
             hand_pose: rotations of the 15 other joints relative to their parents, in MANO's order. No mean pose is
             added. betas: shape. transl: added to everything.
         """
-        batch, rotations, betas = _flatten(global_orient, hand_pose, betas)
-        coefficients = _coefficients(rotations, betas)
-        transforms, joints = self._pose_joints(rotations, betas)
-        posed = torch.addmm(self._template, coefficients, self._offsets)
-        vertices = _skin(posed, transforms, self._weights)
+        batch, rotations, betas = _flatten(global_orient, hand_pose, betas, self._template.dtype)
+        with _full_precision(betas.device):
+            transforms, joints = self._pose_joints(rotations, betas)
+            posed = torch.addmm(self._template, _coefficients(rotations, betas), self._offsets)
+            vertices = _skin(posed, transforms, self._weights)
         joints = self._order_joints(joints, vertices[:, self.fingertips])
         if transl is not None:
             shift = transl.expand(*batch, 3).reshape(-1, 1, 3)
@@ -131,10 +132,12 @@ class HandModel(nn.Module):
         transl: Float[Tensor, "*#batch 3"] | None = None,
     ) -> Float[Tensor, "... 21 3"]:
         """The 21 joints of `forward` alone: of the vertices, only the five fingertips are computed."""
-        batch, rotations, betas = _flatten(global_orient, hand_pose, betas)
-        transforms, joints = self._pose_joints(rotations, betas)
-        posed = torch.addmm(self._tip_template, _coefficients(rotations, betas), self._tip_offsets)
-        joints = self._order_joints(joints, _skin(posed, transforms, self._tip_weights))
+        batch, rotations, betas = _flatten(global_orient, hand_pose, betas, self._template.dtype)
+        with _full_precision(betas.device):
+            transforms, joints = self._pose_joints(rotations, betas)
+            posed = torch.addmm(self._tip_template, _coefficients(rotations, betas), self._tip_offsets)
+            fingertips = _skin(posed, transforms, self._tip_weights)
+        joints = self._order_joints(joints, fingertips)
         if transl is not None:
             joints = joints + transl.expand(*batch, 3).reshape(-1, 1, 3)
         return joints.reshape(*batch, 21, 3)
@@ -215,8 +218,17 @@ def mirror_output(output: HandOutput, is_right: Bool[Tensor, "..."] | bool) -> H
     return HandOutput(vertices, torch.where(keep, output.joints, mirror_points(output.joints)))
 
 
-def _flatten(global_orient: Tensor, hand_pose: Tensor, betas: Tensor) -> tuple[torch.Size, Tensor, Tensor]:
-    """Common leading dimensions, rotations (B, 16, 3, 3), betas (B, 10)."""
+def _full_precision(device: torch.device) -> AbstractContextManager[Any]:
+    """Automatic mixed precision off: products in half precision would move vertices by millimetres."""
+    return torch.autocast(device.type, enabled=False) if device.type in ("cpu", "cuda", "xpu") else nullcontext()
+
+
+def _flatten(
+    global_orient: Tensor, hand_pose: Tensor, betas: Tensor, dtype: torch.dtype
+) -> tuple[torch.Size, Tensor, Tensor]:
+    """Common leading dimensions, rotations (B, 16, 3, 3), betas (B, 10); half precision input is raised to `dtype`."""
+    inputs = (global_orient, hand_pose, betas)
+    global_orient, hand_pose, betas = (x.to(dtype) if x.dtype.itemsize < dtype.itemsize else x for x in inputs)
     batch = torch.broadcast_shapes(global_orient.shape[:-2], hand_pose.shape[:-3], betas.shape[:-1])
     wrist = global_orient.expand(*batch, 3, 3).reshape(-1, 1, 3, 3)
     fingers = hand_pose.expand(*batch, N_JOINTS - 1, 3, 3).reshape(-1, N_JOINTS - 1, 3, 3)
