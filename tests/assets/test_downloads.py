@@ -269,6 +269,12 @@ def test_encoded_answer(shelf: Any, behaviour: Any, tmp_path: Path) -> None:
         download(url, tmp_path / "f", patience=HASTY)
 
 
+def test_stored_gzip_is_taken_as_it_is(shelf: Any, behaviour: Any, body: bytes, tmp_path: Path) -> None:
+    labelled = [behaviour(cut=cut, headers={"Content-Encoding": "x-gzip"}) for cut in (1000, None)]
+    download(shelf.put("/data.tar.gz", body, *labelled), tmp_path / "f", patience=HASTY)
+    assert (tmp_path / "f").read_bytes() == body
+
+
 def test_nobody_listens(tmp_path: Path) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
