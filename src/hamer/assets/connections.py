@@ -90,15 +90,8 @@ class _Http(http.client.HTTPConnection):
         self.sock.settimeout(self._stall)
 
 
-class _Https(http.client.HTTPSConnection):
-    def __init__(self, *args: Any, stall: float, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self._create_connection = connect_by_deadline
-        self._stall = stall
-
-    def connect(self) -> None:
-        super().connect()
-        self.sock.settimeout(self._stall)
+class _Https(_Http, http.client.HTTPSConnection):
+    """The same over TLS; the handshake counts as part of the connection."""
 
 
 class _HttpHandler(urllib.request.HTTPHandler):
