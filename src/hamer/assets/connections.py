@@ -52,6 +52,7 @@ def connect_by_deadline(address: tuple[str, int], timeout: float, source_address
             if source_address:
                 candidate.bind(source_address)
             candidate.connect(target)
+            candidate.settimeout(max(deadline - time.monotonic(), 0.5))  # what is left is for the TLS handshake
             return candidate
         except OSError as error:
             candidate.close()
