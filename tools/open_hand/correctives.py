@@ -53,7 +53,7 @@ def bend(points: np.ndarray, share: np.ndarray, vector: np.ndarray) -> np.ndarra
 
 
 def unfold(
-    bent: np.ndarray, rest: np.ndarray, share: np.ndarray, vector: np.ndarray, faces: np.ndarray, steps: int = 15
+    bent: np.ndarray, rest: np.ndarray, share: np.ndarray, vector: np.ndarray, faces: np.ndarray, steps: int = 40
 ) -> np.ndarray:
     """The bent points (N, 3) with folded-over triangles smoothed away.
 

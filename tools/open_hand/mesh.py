@@ -29,3 +29,15 @@ def closing_faces(loop: np.ndarray) -> np.ndarray:
             faces.append([loop[left], loop[right], loop[right - 1]])
             right -= 1
     return np.array(faces)
+
+
+def smooth(values: np.ndarray, faces: np.ndarray, steps: int, rate: float = 0.5) -> np.ndarray:
+    """Values (V, C) moved towards their neighbours' mean, `steps` times."""
+    edges = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
+    edges = np.unique(np.concatenate([edges, edges[:, ::-1]]), axis=0)
+    degree = np.bincount(edges[:, 0], minlength=len(values))[:, None]
+    for _ in range(steps):
+        total = np.zeros_like(values)
+        np.add.at(total, edges[:, 0], values[edges[:, 1]])
+        values = values + rate * (total / degree - values)
+    return values

