@@ -14,6 +14,7 @@ _HOMES = {
     "download_models": "hamer.assets",
     "load_hamer": "hamer.models.loading",
     "load_network": "hamer.models.loading",
+    "recommended_precision": "hamer.models.precision",
     "set_precision": "hamer.models.precision",
 }
 

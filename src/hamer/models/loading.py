@@ -24,7 +24,7 @@ from hamer.errors import WeightsError
 from hamer.models.hamer import HAMER
 from hamer.models.mano_head import neutral_mean_params
 from hamer.models.mano_wrapper import MANO
-from hamer.models.precision import Precision, is_lowered, set_precision
+from hamer.models.precision import Precision, is_lowered, recommended_precision, set_precision
 from hamer.models.vit import ViT
 
 logger = logging.getLogger(__name__)
@@ -55,7 +55,8 @@ def load_hamer(
             `.safetensors` (`hamer convert`) with the configuration in its header or beside it. None:
             `default_checkpoint()`.
         device: None for the CPU.
-        precision: arithmetic of the backbone, see `hamer.models.precision`; "float32" is the reference.
+        precision: arithmetic of the backbone, see `hamer.models.precision`; "float32" is the reference, "auto" what
+            suits the device.
 
     Returns:
         the network in evaluation mode, and the frozen configuration, made fit for inference (`inference_config`).
@@ -138,6 +139,8 @@ def load_backbone(backbone: ViT, path: str | Path) -> None:
 
 def _network(weights: Weights, cfg: ConfigNode, device: str | torch.device | None, precision: Precision) -> HAMER:
     source = str(weights.path)
+    if precision == "auto":
+        precision = recommended_precision(device or "cpu")
     if "backbone.pos_embed" not in weights.tensors:
         raise WeightsError(
             f"{source} must hold HaMeR's network (backbone.pos_embed, mano_head. ...), got {', '.join(list(weights.tensors)[:5])}; "
@@ -173,9 +176,11 @@ def _cast(expected: Mapping[str, Tensor], tensors: Mapping[str, Tensor], precisi
 
     Layers that `precision` would round again at once keep what the file has.
     """
-    narrow = is_lowered if precision != "float32" else (lambda name: False)
+    keeps = {"bfloat16": torch.bfloat16, "float16": torch.float16}.get(precision)
     return {
-        name: value.to(expected[name].dtype) if name in expected and not narrow(name) else value
+        name: value
+        if name not in expected or (value.dtype == keeps and is_lowered(name))
+        else value.to(expected[name].dtype)
         for name, value in tensors.items()
     }
 

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 if TYPE_CHECKING:
     from hamer.models.hamer import HAMER
 
-Precision = Literal["float32", "bfloat16", "float16", "int8"]
+Precision = Literal["auto", "float32", "bfloat16", "float16", "int8"]
 PRECISIONS: tuple[Precision, ...] = ("float32", "bfloat16", "float16", "int8")
 
 
@@ -43,6 +43,9 @@ class Int8Linear(nn.Module):
     weight: Tensor
     scale: Tensor
     bias: Tensor | None
+    # Rows a product: their 32-bit sums then stay in the cache while they are scaled, which else takes as long as the
+    # product.
+    rows_at_once = 256
 
     def __init__(self, layer: nn.Linear) -> None:
         super().__init__()
@@ -55,11 +58,13 @@ class Int8Linear(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(..., in) to (..., out), float32."""
         rows = x.reshape(-1, x.shape[-1]).float()
-        step = rows.abs().amax(dim=1, keepdim=True).clamp_min(1e-12) / 127
-        product = torch._int_mm((rows / step).round_().to(torch.int8), self.weight)
-        result = product * step * self.scale
-        if self.bias is not None:
-            result = result + self.bias
+        result = rows.new_empty(len(rows), len(self.scale))
+        for part, out in zip(rows.split(self.rows_at_once), result.split(self.rows_at_once), strict=True):
+            step = part.abs().amax(dim=1, keepdim=True).clamp_min_(1e-12).div_(127)
+            product = torch._int_mm((part / step).round_().to(torch.int8), self.weight)
+            torch.mul(product, step, out=out).mul_(self.scale)
+            if self.bias is not None:
+                out += self.bias
         return result.unflatten(0, x.shape[:-1])
 
 
@@ -73,16 +78,49 @@ def set_precision(model: HAMER, precision: Precision) -> HAMER:
 
     Each layer's float32 numbers are released as it is replaced, so that memory only shrinks.
 
+    Args:
+        model: its weights must be float32, or already rounded to `precision`.
+        precision: "auto" asks `recommended_precision` for the model's device.
+
     Raises:
-        ValueError: an unknown precision.
+        ValueError: an unknown precision, or int8 where this torch has no product for it.
     """
+    if precision == "auto":
+        precision = recommended_precision(model.device)
     if precision not in PRECISIONS:
-        raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, got {precision!r}")
+        raise ValueError(f"precision must be one of auto, {', '.join(PRECISIONS)}, got {precision!r}")
     if precision == "float32":
         return model
+    if precision == "int8":
+        _require_int8()
     for block in model.backbone.blocks:
         for parent, name in ((block.attn, "qkv"), (block.attn, "proj"), (block.mlp, "fc1"), (block.mlp, "fc2")):
             layer = getattr(parent, name)
             low = Int8Linear(layer) if precision == "int8" else LowPrecisionLinear.of(layer, getattr(torch, precision))
             setattr(parent, name, low)
     return model
+
+
+def recommended_precision(device: str | torch.device) -> Precision:
+    """bfloat16 where `device` multiplies it in hardware, else float32.
+
+    float16 is as exact as needed on GPUs before Ampere, and slow on every CPU; int8 is fastest on CPUs with VNNI, and
+    trained networks may lose more in it than made-up weights do: both are for callers who have looked at their results.
+    """
+    device = torch.device(device)
+    if device.type == "cuda":
+        return "bfloat16" if torch.cuda.is_bf16_supported() else "float32"
+    if device.type != "cpu":
+        return "float32"
+    checks = (getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
+    return "bfloat16" if any(check is not None and check() for check in checks) else "float32"
+
+
+def _require_int8() -> None:
+    try:
+        torch._int_mm(torch.zeros(32, 32, dtype=torch.int8), torch.zeros(32, 32, dtype=torch.int8))
+    except (AttributeError, NotImplementedError, RuntimeError) as error:
+        raise ValueError(
+            f"precision 'int8' needs a torch whose _int_mm runs on this processor, got torch {torch.__version__} ({error}); "
+            "take 'bfloat16'"
+        ) from error
