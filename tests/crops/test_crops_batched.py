@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from hamer.crops import IMAGE_STD, CropBatch, batched, crop_pictures, torch_crops
+from hamer.crops import IMAGE_STD, CropBatch, batched, blur, crop_pictures, torch_crops
 
 GREY = 255 * np.asarray(IMAGE_STD)[:, None, None]
 SIZES = ((300, 400), (90, 700), (1, 1), (620, 500))
@@ -95,6 +95,13 @@ def test_views_and_tensors_are_taken(pictures: list[np.ndarray]) -> None:
     assert_equal(torch_crops([view], torch.tensor([0]), boxes, right), reference)
 
 
+def test_half_precision_around_it_changes_nothing(pictures: list[np.ndarray], way: str) -> None:
+    tensors = [torch.from_numpy(picture) for picture in pictures]
+    plain = torch_crops(tensors, INDEX, BOXES, RIGHT)
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(torch_crops(tensors, INDEX, BOXES, RIGHT).img, plain.img)
+
+
 def test_no_hands() -> None:
     crops = torch_crops([torch.zeros(5, 5, 3, dtype=torch.uint8)], [], np.zeros((0, 4)), [])
     assert crops.img.shape == (0, 3, 256, 256)
@@ -125,10 +132,9 @@ def test_weights_sum_to_one_inside() -> None:
         positions,
         torch.tensor([70]),
         torch.tensor([False]),
-        torch.tensor([1.7], dtype=torch.float64),
+        torch.from_numpy(blur.gaussian_kernel(1.7)).float()[None],
         torch.tensor([0]),
         70,
-        7,
     )
     np.testing.assert_allclose(weights.sum(-1).numpy(), 1.0, atol=1e-6)  # float32 sums of 16 weights
     middle = (weights * torch.arange(70.0)).sum(-1)[0, 10:-10]

@@ -16,7 +16,8 @@ import torch
 FRACTION_BITS = 5
 """OpenCV 4 rounds the position of every warped pixel to 1/32 px: `p >> 5` is the pixel, `p & 31` the fraction."""
 
-_WORKING_BITS = 10  # OpenCV 4 sums the terms of a position in 1/1024 px before that
+WORKING_STEPS = 1024
+"""Before that, OpenCV 4 sums the rounded terms of a position in steps of 1/1024 px."""
 
 ArrayOrTensor = TypeVar("ArrayOrTensor", np.ndarray, torch.Tensor)
 
@@ -81,12 +82,11 @@ def axis_positions(matrix: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarra
         axes: a column's term is rounded by itself, a row's together with the offset).
     """
     inverse = invert(matrix)
-    one, half = float(1 << _WORKING_BITS), 1 << (_WORKING_BITS - FRACTION_BITS - 1)
+    per_step = WORKING_STEPS >> FRACTION_BITS
     steps = np.arange(size, dtype=np.float64)
-    columns = np.rint(inverse[0, 0] * steps * one) + np.rint(inverse[0, 2] * one) + half
-    rows = np.rint((inverse[1, 1] * steps + inverse[1, 2]) * one) + half
-    shift = _WORKING_BITS - FRACTION_BITS
-    return columns.astype(np.int64) >> shift, rows.astype(np.int64) >> shift
+    columns = np.rint(inverse[0, 0] * steps * WORKING_STEPS) + np.rint(inverse[0, 2] * WORKING_STEPS)
+    rows = np.rint((inverse[1, 1] * steps + inverse[1, 2]) * WORKING_STEPS)
+    return (columns.astype(np.int64) + per_step // 2) // per_step, (rows.astype(np.int64) + per_step // 2) // per_step
 
 
 def crop_to_picture(

@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 
 from hamer.crops import affine, blur
 from hamer.crops.batch import CropBatch, check_picture_index, place_in_picture
@@ -32,11 +33,12 @@ from hamer.crops.windows import check_is_right, crop_windows
 MEMORY_BUDGET = 512 * 2**20
 """Bytes of float32 picture parts that one batched product on a GPU may hold."""
 
-_BLOCKS_ON_CPU = (
-    8  # crop rows in as many products: less arithmetic with zeros against more calls; 4 to 16 measure alike
-)
+# Crop rows in one product on the CPU. Fewer rows: less arithmetic with the zeros outside the band, but more calls.
+_SHARP_BLOCK = 32
+_BLURRED_BLOCK = 16
 
 
+@torch.no_grad()
 def torch_crops(
     pictures: Sequence[torch.Tensor],
     picture_index: Any,
@@ -71,12 +73,14 @@ def torch_crops(
     axes = _Axes.of_windows(pictures, index, center, box_size, right, size)
     levels = torch.empty((len(box_size), 3, size, size), dtype=torch.float32, device=device)
     fill = _fill_on_cpu if device.type == "cpu" else _fill_batched
-    fill(levels, pictures, index, axes)
+    with torch.autocast(device.type, enabled=False):  # a caller's half precision would cost grey levels
+        fill(levels, pictures, index, axes)
     sharp = torch.as_tensor(axes.sigma == 0, device=device)[:, None, None, None]
     levels = torch.where(sharp, torch.floor(levels + 0.5), levels)
     scale = torch.tensor([1 / (255 * s) for s in std], device=device)[:, None, None]
     offset = torch.tensor([-m / s for m, s in zip(mean, std, strict=True)], device=device)[:, None, None]
     sizes = np.array([[pictures[i].shape[1], pictures[i].shape[0]] for i in index.tolist()], np.float64).reshape(-1, 2)
+    sizes = sizes.astype(np.float32) if device.type == "mps" else sizes  # which has no float64
     rest = (center, box_size, sizes, right, index, place_in_picture(index))
     return CropBatch(levels.mul_(scale).add_(offset), *(torch.as_tensor(array, device=device) for array in rest))
 
@@ -133,15 +137,30 @@ class _Axes:
             low, high = last - high, last - low
         return low, high + 1
 
+    def weights(self, rows: np.ndarray, axis: np.ndarray, length: int, device: torch.device | str) -> torch.Tensor:
+        """Band matrices (K, S, length) of K pairs of hand and axis; columns count from the start of the hand's part."""
+        radii = np.array([blur.kernel_radius(sigma) for sigma in self.sigma[rows]])
+
+        def move(array: np.ndarray) -> torch.Tensor:
+            return torch.as_tensor(array, device=device)
+
+        return band_weights(
+            move(self.positions[rows, axis]),
+            move(self.limits[rows, axis]),
+            move(self.mirrored[rows] & (axis == 1)),
+            _kernels(move(self.sigma[rows].astype(np.float32)), move(radii), int(radii.max())),
+            move(self.parts[rows, axis, 0]),
+            length,
+        )
+
 
 def band_weights(
     positions: torch.Tensor,
     limit: torch.Tensor,
     mirrored: torch.Tensor,
-    sigma: torch.Tensor,
+    kernels: torch.Tensor,
     start: torch.Tensor,
     length: int,
-    radius: int,
 ) -> torch.Tensor:
     """Bilinear sampling of a blurred axis as a matrix.
 
@@ -149,64 +168,55 @@ def band_weights(
         positions: (N, S) int64, 1/32 px.
         limit: (N,) pixels of the axis. Samples outside are zero, the blur repeats the border (nearest).
         mirrored: (N,) bool, positions count from the axis' end.
-        sigma: (N,) float64 of the Gaussian, 0 for none; radius: the largest kernel's.
+        kernels: (N, 2 r + 1) weights of the blur; [1] for none.
         start: (N,) first pixel of the part that the matrix' columns stand for; length: number of columns.
 
     Returns:
         (N, S, length) float32; a row's weights sum to 1 inside the picture.
     """
     first = positions >> affine.FRACTION_BITS
-    fraction = (positions & ((1 << affine.FRACTION_BITS) - 1)).to(torch.float64) / (1 << affine.FRACTION_BITS)
+    fraction = (positions & ((1 << affine.FRACTION_BITS) - 1)).to(torch.float32) / (1 << affine.FRACTION_BITS)
     last = (limit - 1)[:, None]
     weight_0 = (1 - fraction) * ((first >= 0) & (first <= last))
     weight_1 = fraction * ((first >= -1) & (first < last))
+    padded = F.pad(kernels, (1, 1))[
+        :, None
+    ]  # the kernel about pixel 0 is padded[1:], the one about pixel 1 padded[:-1]
+    weights = weight_0[..., None] * padded[..., 1:] + weight_1[..., None] * padded[..., :-1]
+    radius = kernels.shape[1] // 2
     taps = torch.arange(-radius, radius + 2, device=positions.device)
-    kernel = _kernels(taps, sigma)  # (N, T), last entry zero
-    weights = weight_0[..., None] * kernel[:, None] + weight_1[..., None] * kernel.roll(1, dims=1)[:, None]
     pixels = torch.minimum((first[..., None] + taps).clamp(min=0), last[..., None])
     pixels = torch.where(mirrored[:, None, None], last[..., None] - pixels, pixels) - start[:, None, None]
     band = torch.zeros((*positions.shape, length), dtype=torch.float32, device=positions.device)
     # Taps outside the part have weight zero: let them add nothing to a pixel that exists.
-    return band.scatter_add_(2, pixels.clamp(0, length - 1), weights.float())
+    return band.scatter_add_(2, pixels.clamp(0, length - 1), weights)
 
 
-def _kernels(taps: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
-    """The Gaussians of `blur.gaussian_kernel` at `taps` (T,), one row a sigma (N,): (N, T) float64."""
-    radius = torch.floor(blur.TRUNCATE * sigma + 0.5)[:, None]
-    exponent = -0.5 * (taps / sigma.clamp(min=1e-6)[:, None]) ** 2
-    values = torch.exp(exponent) * (taps.abs() <= radius)
+def _kernels(sigma: torch.Tensor, radius: torch.Tensor, reach: int) -> torch.Tensor:
+    """The Gaussians of `blur.gaussian_kernel`, one row a sigma (N,) and its radius (N,): (N, 2 reach + 1)."""
+    taps = torch.arange(-reach, reach + 1, device=sigma.device)
+    values = torch.exp(-0.5 * (taps / sigma.clamp(min=1e-6)[:, None]) ** 2) * (taps.abs() <= radius[:, None])
     return values / values.sum(dim=1, keepdim=True)
 
 
 def _fill_on_cpu(levels: torch.Tensor, pictures: Sequence[torch.Tensor], index: np.ndarray, axes: _Axes) -> None:
     """Grey levels (N, 3, S, S) in place, hand by hand, blocks of crop rows and columns against the pixels they read."""
     size = levels.shape[-1]
-    blocks = [slice(s, min(s + -(-size // _BLOCKS_ON_CPU), size)) for s in range(0, size, -(-size // _BLOCKS_ON_CPU))]
     for row, picture_number in enumerate(index.tolist()):
-        picture = pictures[picture_number]
-        x0, x1 = (int(v) for v in axes.parts[row, 1])
+        (y0, y1), (x0, x1) = axes.parts[row].tolist()
+        part = pictures[picture_number][y0:y1, x0:x1]
+        vertical, horizontal = axes.weights(np.array([row, row]), np.array([0, 1]), max(y1 - y0, x1 - x0), "cpu")
+        step = _BLURRED_BLOCK if axes.sigma[row] > 0 else _SHARP_BLOCK
+        blocks = [slice(start, min(start + step, size)) for start in range(0, size, step)]
         squeezed = torch.empty((size, (x1 - x0) * 3), dtype=torch.float32)
         for block in blocks:
-            y0, y1 = axes.part(row, 0, block)
-            pixels = picture[y0:y1, x0:x1].to(torch.float32).reshape(y1 - y0, -1)
-            torch.mm(_block_weights(axes, row, 0, block, y0, y1), pixels, out=squeezed[block])
+            low, high = (v - y0 for v in axes.part(row, 0, block))
+            pixels = part[low:high].to(torch.float32).reshape(high - low, -1)
+            torch.mm(vertical[block, low:high], pixels, out=squeezed[block])
         planes = squeezed.view(size, x1 - x0, 3).permute(2, 0, 1).reshape(3 * size, x1 - x0)
         for block in blocks:
-            c0, c1 = axes.part(row, 1, block)
-            weights = _block_weights(axes, row, 1, block, c0, c1)
-            levels[row, :, :, block] = (planes[:, c0 - x0 : c1 - x0] @ weights.T).view(3, size, -1)
-
-
-def _block_weights(axes: _Axes, row: int, axis: int, block: slice, start: int, stop: int) -> torch.Tensor:
-    return band_weights(
-        torch.from_numpy(axes.positions[row : row + 1, axis, block]),
-        torch.from_numpy(axes.limits[row : row + 1, axis]),
-        torch.from_numpy(axes.mirrored[row : row + 1] & (axis == 1)),
-        torch.from_numpy(axes.sigma[row : row + 1]),
-        torch.tensor([start]),
-        stop - start,
-        blur.kernel_radius(axes.sigma[row]),
-    )[0]
+            low, high = (v - x0 for v in axes.part(row, 1, block))
+            levels[row, :, :, block] = (planes[:, low:high] @ horizontal[block, low:high].T).view(3, size, -1)
 
 
 def _fill_batched(levels: torch.Tensor, pictures: Sequence[torch.Tensor], index: np.ndarray, axes: _Axes) -> None:
@@ -218,19 +228,8 @@ def _fill_batched(levels: torch.Tensor, pictures: Sequence[torch.Tensor], index:
         for place, row in enumerate(rows.tolist()):
             (y0, y1), (x0, x1) = axes.parts[row].tolist()
             pixels[place, : y1 - y0, : x1 - x0] = pictures[int(index[row])][y0:y1, x0:x1]
-        radius = max(blur.kernel_radius(sigma) for sigma in axes.sigma[rows])
-        vertical, horizontal = (
-            band_weights(
-                torch.as_tensor(axes.positions[rows, axis], device=device),
-                torch.as_tensor(axes.limits[rows, axis], device=device),
-                torch.as_tensor(axes.mirrored[rows] & (axis == 1), device=device),
-                torch.as_tensor(axes.sigma[rows], device=device),
-                torch.as_tensor(axes.parts[rows, axis, 0], device=device),
-                length,
-                radius,
-            )
-            for axis, length in ((0, height), (1, width))
-        )
+        vertical = axes.weights(rows, np.zeros_like(rows), height, device)
+        horizontal = axes.weights(rows, np.ones_like(rows), width, device)
         squeezed = torch.bmm(vertical, pixels.view(len(rows), height, -1)).view(len(rows), size, width, 3)
         planes = squeezed.permute(0, 3, 1, 2).reshape(len(rows), 3 * size, width)
         crops = torch.bmm(planes, horizontal.transpose(1, 2)).view(len(rows), 3, size, size)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 
 IMAGE_MEAN: tuple[float, float, float] = (0.485, 0.456, 0.406)
@@ -15,9 +16,12 @@ def normalise(
     patch: np.ndarray, mean: tuple[float, ...] = IMAGE_MEAN, std: tuple[float, ...] = IMAGE_STD
 ) -> np.ndarray:
     """A patch (H, W, 3) RGB in grey levels 0..255 as network input (3, H, W) float32: (v - 255 mean) / (255 std)."""
-    scale = (1.0 / (255.0 * np.asarray(std))).astype(np.float32)
-    offset = (-np.asarray(mean) / np.asarray(std)).astype(np.float32)
-    return np.ascontiguousarray((patch.astype(np.float32) * scale + offset).transpose(2, 0, 1))
+    # Plane by plane: one pass over each, several times faster than arithmetic on interleaved channels.
+    planes = np.empty((patch.shape[2], *patch.shape[:2]), np.float32)
+    for plane, channel, m, s in zip(planes, cv2.split(patch), mean, std, strict=True):
+        np.multiply(channel, np.float32(1.0 / (255.0 * s)), out=plane)
+        plane -= np.float32(m / s)
+    return planes
 
 
 def denormalise(

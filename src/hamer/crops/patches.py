@@ -53,6 +53,7 @@ def warp_patch(
     """
     height, width = image.shape[:2]
     inverse = affine.invert(np.asarray(matrix, dtype=np.float64))
+    inverse = _unmirrored(inverse, width) if mirrored else inverse
     region = _region(inverse, size, width, height) if border_mode == cv2.BORDER_CONSTANT else (0, 0, width, height)
     x0, y0, x1, y1 = region
     if x1 <= x0 or y1 <= y0:  # the patch lies wholly outside
@@ -62,10 +63,7 @@ def warp_patch(
             f"The part of the picture that a crop shows must be at most {MAX_REGION} px a side, "
             f"got {x1 - x0}x{y1 - y0}: give a smaller box or shrink the picture"
         )
-    source = (width - x1, y0, width - x0, y1) if mirrored else region
-    pixels = _pixels(image, source, sigma, truncate)
-    if mirrored:
-        pixels = np.ascontiguousarray(pixels[:, ::-1])
+    pixels = blur.blur_region(image, region, sigma, truncate) if sigma > 0 else image[y0:y1, x0:x1]
     shifted = inverse - np.array([[0, 0, x0], [0, 0, y0]], dtype=np.float64)
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     border = (border_value,) * 4
@@ -73,11 +71,17 @@ def warp_patch(
     return patch.reshape(size[1], size[0], image.shape[2])
 
 
-def _pixels(image: np.ndarray, source: tuple[int, int, int, int], sigma: float, truncate: float) -> np.ndarray:
-    if sigma > 0:
-        return blur.blur_region(image, source, sigma, truncate)
-    x0, y0, x1, y1 = source
-    return image[y0:y1, x0:x1]
+def _unmirrored(inverse: np.ndarray, width: int) -> np.ndarray:
+    """Patch to mirrored picture as patch to picture, so that no pixel need be moved: x = W - 1 - x'.
+
+    OpenCV rounds half a step of 1/32 px upwards. Its positions in 1/1024 px are taken one lower here, which makes that
+    downwards, so that exactly the mirrored picture's samples are read.
+    """
+    unit = 1.0 / affine.WORKING_STEPS
+    offset = inverse[0, 2]
+    if abs(inverse[0, 1]) < 1e-9:  # unrotated: OpenCV rounds the offset by itself, and halves not symmetrically
+        offset = np.rint(offset / unit) * unit
+    return np.array([[-inverse[0, 0], -inverse[0, 1], width - 1 - offset - unit], inverse[1]])
 
 
 def _region(inverse: np.ndarray, size: tuple[int, int], width: int, height: int) -> tuple[int, int, int, int]:
