@@ -38,6 +38,10 @@ _SETTINGS_PACKAGES = frozenset(
 )
 
 
+# Types that settings name and nobody needs: called for real, int or bytes would let a file ask for any amount of work.
+_PLAIN_TYPES = frozenset({"int", "long", "float", "str", "unicode", "bool", "bytes", "bytearray", "type"})
+
+
 class Inert(dict):
     """What stands for a settings object: its items if it was a mapping, its attributes in `state`, never its code."""
 
@@ -141,6 +145,8 @@ class _ZipStorages:
         if entry.file_size != n_bytes:
             raise damaged(self._path, f"storage {key} has {entry.file_size} bytes, its tensors need {n_bytes}")
         if entry.compress_type != zipfile.ZIP_STORED:
+            if n_bytes > 2**20 + 100 * entry.compress_size:  # weights hardly compress: this would fill the memory
+                raise damaged(self._path, f"storage {key} unpacks to {n_bytes:,} bytes from {entry.compress_size:,}")
             return _storage_of(self._archive.read(entry))
         start = self._data_start(entry)
         if start + n_bytes > self._size:
@@ -230,7 +236,9 @@ class TorchUnpickler(AllowListUnpickler):
 
     def find_class(self, module: str, name: str) -> Any:
         """As the base class, and inert containers for the classes of settings packages."""
-        if f"{module}.{name}" not in self._table and module.split(".")[0] in _SETTINGS_PACKAGES:
+        is_plain_type = module in ("builtins", "__builtin__") and name in _PLAIN_TYPES
+        is_setting = module.split(".")[0] in _SETTINGS_PACKAGES and f"{module}.{name}" not in self._table
+        if is_plain_type or is_setting:
             return type(name.rsplit(".", 1)[-1], (Inert,), {"class_name": f"{module}.{name}"})
         return super().find_class(module, name)
 
@@ -259,11 +267,9 @@ def _rebuild_parameter(data: Any, *_autograd: Any) -> Any:
     return data
 
 
-class _Dictionary(dict):
+def _dictionary(*_factory: Any) -> dict[Any, Any]:
     """A defaultdict without its factory."""
-
-    def __init__(self, *_: Any) -> None:
-        super().__init__()
+    return {}
 
 
 def _as_text(*parts: Any) -> str:
@@ -272,7 +278,7 @@ def _as_text(*parts: Any) -> str:
 
 def _table() -> dict[str, Any]:
     table: dict[str, Any] = {
-        "collections.defaultdict": _Dictionary,
+        "collections.defaultdict": _dictionary,
         "torch._utils._rebuild_tensor": _rebuild_tensor,
         "torch._utils._rebuild_tensor_v2": _rebuild_tensor,
         "torch._utils._rebuild_parameter": _rebuild_parameter,
@@ -283,11 +289,6 @@ def _table() -> dict[str, Any]:
     table |= {f"pathlib.{kind}Path": _as_text for kind in ("", "Posix", "Windows", "Pure", "PurePosix", "PureWindows")}
     table |= {f"torch.{name}Storage": _StorageType(dtype) for name, dtype in _DTYPES.items()}
     table |= {str(dtype): str(dtype) for dtype in _DTYPES.values()}
-    # The types of settings are named, never needed: int(...) or bytes(...) would let a file ask for any amount of work.
-    for name in ("int", "long", "float", "str", "unicode", "bool", "bytes", "bytearray", "type"):
-        table |= {
-            f"{module}.{name}": type(name, (Inert,), {"class_name": name}) for module in ("builtins", "__builtin__")
-        }
     return table
 
 

@@ -7,6 +7,7 @@ Letters: B hands. Everything is in the right-hand convention: a left hand's crop
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -86,11 +87,14 @@ class HAMER(nn.Module):
         image = self._checked(batch["img"])
         margin = (self.config.image_size - self.config.backbone.image_size[1]) // 2
         features = self.backbone(image[..., margin : image.shape[-1] - margin])
-        with torch.autocast(image.device.type, enabled=False):  # millimetres do not survive half precision here
-            parameters, pred_cam = self.mano_head(features.float())
+        with _no_autocast(image.device):  # millimetres do not survive half precision here
+            parameters, pred_cam = self.mano_head(features.to(self.mano_head.init_cam.dtype))
             return self._decode(parameters, pred_cam)
 
-    forward_step = forward
+    def forward_step(self, batch: Mapping[str, Tensor], train: bool = False) -> dict[str, Any]:
+        """`forward` under the original's name; `train` changes nothing there either."""
+        del train
+        return self(batch)
 
     def _checked(self, image: Tensor) -> Tensor:
         side = self.config.image_size
@@ -156,6 +160,11 @@ def build_hamer(
     """
     cfg = config.to_cfg() if isinstance(config, HamerConfig) else config
     return HAMER(cfg, mano=MANO(hand_arrays), mean_params=mean_params or neutral_mean_params())
+
+
+def _no_autocast(device: torch.device) -> AbstractContextManager[Any]:
+    """Switches automatic half precision off, on devices where it exists in every torch."""
+    return torch.autocast(device.type, enabled=False) if device.type in ("cpu", "cuda") else nullcontext()
 
 
 def _mano_from_cfg(cfg: ConfigNode) -> MANO:
