@@ -39,6 +39,18 @@ class Guesses:
     def __getitem__(self, index: slice | np.ndarray) -> Guesses:
         return Guesses(*(getattr(self, field.name)[index] for field in fields(self)))
 
+    def exchanged(self, rows: np.ndarray, others: Guesses) -> Guesses:
+        """A copy whose `rows` (K,) are those of the K `others`."""
+        order = np.arange(len(self))
+        order[rows] = len(self) + np.arange(len(others))
+        return Guesses(
+            np.concatenate([self.points, others.points])[order],
+            np.concatenate([self.world, others.world])[order],
+            np.concatenate([self.presence, others.presence])[order],
+            np.concatenate([self.right, others.right])[order],
+            Regions.concatenate([self.regions, others.regions])[order],
+        )
+
     def boxes(self) -> np.ndarray:
         """Tight boxes (N, 4) xyxy px around the joints."""
         return np.concatenate([self.points.min(1), self.points.max(1)], -1)

@@ -1,16 +1,14 @@
 """Detector `mediapipe`: hands found by Google's palm detector and hand landmark model, run by LiteRT.
 
 The published graph looks once at the whole picture and so misses small and edge-on hands. This one looks at a pyramid
-of overlapping tiles, follows even unsure palms, and lets the landmark model decide: a real hand keeps its joints when
-    it is looked
-at turned, mirrored and enlarged, anything else does not. Networks: MediaPipe Hands (Zhang et al. 2020,
-arXiv:2006.10214).
+of overlapping tiles, follows even unsure palms, and lets the landmark model decide: a real hand keeps its joints in
+place when it is looked at turned, mirrored and enlarged, anything else does not. Networks: MediaPipe Hands (Zhang et
+al. 2020, arXiv:2006.10214).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields
 from itertools import product
 from pathlib import Path
 from typing import Literal
@@ -20,7 +18,7 @@ import numpy as np
 from hamer import assets
 from hamer.detectors.handedness import settle_sides
 from hamer.detectors.landmarks import Guesses, LandmarkModel
-from hamer.detectors.merging import Consensus, agree, merge_hands, merge_palms
+from hamer.detectors.merging import Consensus, agree, merge_hands, merge_palms, unite
 from hamer.detectors.palm import PalmDetector, Palms
 from hamer.detectors.pictures import check_pictures
 from hamer.detectors.regions import COLOR, GREY, Pyramid, Regions, regions_from_keypoints, regions_from_palms
@@ -30,12 +28,12 @@ from hamer.structures import HandBoxes
 
 EffortName = Literal["fast", "normal", "thorough"]
 
-#: Palms followed up in one picture, best first. Enough for a crowd, and the bound on the time that a picture can cost.
-_MOST_PALMS = {"fast": 16, "normal": 64, "thorough": 256}
-#: Palms below this score are not followed.
-_LEAST_PALM = {"fast": 0.4, "normal": 0.2, "thorough": 0.12}
-#: A look with a lower presence is not followed up.
-_LEAST_FIRST_PRESENCE, _LEAST_PRESENCE = 0.02, 0.3
+#: Presence below which a guess is dropped after the first pass, gets no third, and is dropped before it is confirmed.
+#: A hand seen askew on the first pass may start very low; a hand that is still below a half on the last is never
+#: confirmed.
+_LEAST_FIRST_PRESENCE, _LEAST_SECOND_PRESENCE, _LEAST_PRESENCE = 0.05, 0.25, 0.5
+#: Presence from which no look without colours, and no third pass, is needed.
+_SEEN, _CERTAIN = 0.6, 0.97
 _LEAST_SIZE = 8.0
 #: Colours are kept unless the hand is seen this much better without them.
 _GREY_IS_BETTER = 0.1
@@ -74,7 +72,7 @@ class MediapipeDetector:
         if palm_model is None or landmark_model is None:
             fetched = assets.landmark_models()
             palm_model, landmark_model = palm_model or fetched[0], landmark_model or fetched[1]
-        self.effort, self.min_score, self.max_hands = effort, float(min_score), max_hands
+        self.effort, self.min_score, self.max_hands = EFFORTS[effort], float(min_score), max_hands
         self._palms = PalmDetector(palm_model, threads=threads)
         self._landmarks = LandmarkModel(landmark_model, threads=threads)
 
@@ -91,13 +89,12 @@ class MediapipeDetector:
         """Everything in a picture that could be a hand, unmerged duplicates removed, however low its score."""
         height, width = image.shape[:2]
         picture = Pyramid(image)
-        places = tiles(width, height, EFFORTS[self.effort])
+        places = tiles(width, height, self.effort)
         places = places[worth_looking(image, places)]
-        found, _ = self._palms(picture, places, _LEAST_PALM[self.effort])
+        found, _ = self._palms(picture, places, self.effort.least_palm)
         palms, support = merge_palms(found)
-        palms, support = palms[: _MOST_PALMS[self.effort]], support[: _MOST_PALMS[self.effort]]
-        guesses, origin = self._follow(picture, palms)
-        return merge_hands(self._look_again(picture, guesses, palms.scores[origin], support[origin]))
+        palms, support = palms[: self.effort.most_palms], support[: self.effort.most_palms]
+        return merge_hands(self._look_again(picture, *self._follow(picture, palms, support)))
 
     def _one(self, image: np.ndarray) -> HandBoxes:
         hands = self.candidates(image)
@@ -108,29 +105,34 @@ class MediapipeDetector:
         keypoints = np.concatenate([hands.points, confidences[..., None]], -1)
         return HandBoxes(hands.boxes(), hands.right > 0.5, hands.scores, keypoints, hands.world)
 
-    def _follow(self, picture: Pyramid, palms: Palms) -> tuple[Guesses, np.ndarray]:
-        """Landmarks of palms, each after up to three passes, the pass of the highest presence; and which palm each is of."""
+    def _follow(self, picture: Pyramid, palms: Palms, support: np.ndarray) -> tuple[Guesses, np.ndarray, np.ndarray]:
+        """Landmarks of palms after up to three passes, each hand once.
+
+        Returns the guesses, the score of the palm that each came from, and how many sightings of palms led to it.
+        """
         origin = np.arange(len(palms))
         start = regions_from_palms(palms.boxes, palms.keypoints)
-        guesses, grey = self._landmarks(picture, start), self._landmarks(picture, start.changed(tone=GREY))
-        guesses = _where(grey.presence > guesses.presence + _GREY_IS_BETTER, grey, guesses)
+        guesses = self._landmarks(picture, start)
+        unsure = guesses.presence < _SEEN
+        grey = self._landmarks(picture, start[unsure].changed(tone=GREY))
+        guesses = _replaced(guesses, unsure, grey, margin=_GREY_IS_BETTER)
         alive = guesses.presence > _LEAST_FIRST_PRESENCE
-        guesses, origin = guesses[alive], origin[alive]
-        current = guesses
-        for _ in range(2):
-            current = self._landmarks(picture, _regions_of(current))
-            better = current.presence > guesses.presence
-            guesses = _where(better, current, guesses)
+        guesses, origin, support = guesses[alive], origin[alive], support[alive]
+        guesses = _replaced(guesses, np.ones(len(guesses), bool), self._landmarks(picture, _regions_of(guesses)))
+        first, support = unite(guesses, support)
+        guesses, origin = guesses[first], origin[first]
+        unsure = (guesses.presence > _LEAST_SECOND_PRESENCE) & (guesses.presence < _CERTAIN)
+        guesses = _replaced(guesses, unsure, self._landmarks(picture, _regions_of(guesses[unsure])))
         size = np.ptp(guesses.points, axis=1).max(-1)
         alive = (guesses.presence > _LEAST_PRESENCE) & (size >= _LEAST_SIZE)
-        return guesses[alive], origin[alive]
+        return guesses[alive], palms.scores[origin[alive]], support[alive]
 
     def _look_again(
         self, picture: Pyramid, guesses: Guesses, palm_scores: np.ndarray, support: np.ndarray
     ) -> Consensus:
         """What further looks at each guess, turned, mirrored and enlarged, agree on."""
         base = _regions_of(guesses)
-        ways = EFFORTS[self.effort].agreement
+        ways = self.effort.agreement
         turned = [base.changed(mirror=mirror, turn=np.deg2rad(turn), zoom=zoom) for mirror, turn, zoom in ways]
         every = self._landmarks(picture, Regions.concatenate(turned))
         n = len(guesses)
@@ -182,10 +184,18 @@ class MediapipeDetector:
             second = self._landmarks(picture, _regions_of(first))
             for look in (first, second):
                 value = look.presence + _paired_iou(look.boxes(), boxes)
-                best = look if best is None else _where(value > worth, look, best)
+                better = value > worth
+                best = look if best is None else best.exchanged(np.flatnonzero(better), look[better])
                 worth = np.maximum(worth, value)
         assert best is not None
         return best
+
+
+def _replaced(guesses: Guesses, which: np.ndarray, others: Guesses, margin: float = 0.0) -> Guesses:
+    """`guesses` (N) with the rows `which` (N,) bool exchanged for those of `others` that are surer by `margin`."""
+    rows = np.flatnonzero(which)
+    rows_better = rows[better := others.presence > guesses.presence[rows] + margin]
+    return guesses.exchanged(rows_better, others[better])
 
 
 def _regions_of(guesses: Guesses) -> Regions:
@@ -198,19 +208,6 @@ def _paired_iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     overlap = np.clip(np.minimum(a[:, 2:], b[:, 2:]) - np.maximum(a[:, :2], b[:, :2]), 0, None).prod(-1)
     areas = (a[:, 2:] - a[:, :2]).prod(-1) + (b[:, 2:] - b[:, :2]).prod(-1)
     return overlap / np.maximum(areas - overlap, 1e-9)
-
-
-def _where(choose: np.ndarray, a: Guesses, b: Guesses) -> Guesses:
-    """Rows of `a` where `choose` (N,), else of `b`."""
-
-    def pick(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-        return np.where(choose.reshape(-1, *(1,) * (first.ndim - 1)), first, second)
-
-    x, y = a.regions, b.regions
-    regions = Regions(*(pick(getattr(x, field.name), getattr(y, field.name)) for field in fields(Regions)))
-    return Guesses(
-        pick(a.points, b.points), pick(a.world, b.world), pick(a.presence, b.presence), pick(a.right, b.right), regions
-    )
 
 
 def _check_options(effort: str, min_score: float, max_hands: int | None, threads: int | None) -> None:

@@ -95,6 +95,23 @@ def agree(looks: list[Guesses]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.
     return mean, spreads, np.einsum("ln,lnkc->nkc", weights, world), 1 / (1 + np.exp(-logit))
 
 
+def unite(guesses: Guesses, support: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Indices (M,) of the guesses that stay when joint lies on joint, the surest of each, and their summed `support` (M,)."""
+    order = np.argsort(-guesses.presence, kind="stable")
+    sizes = np.maximum(np.ptp(guesses.points, axis=1).max(-1), 1.0)
+    kept: list[int] = []
+    total: list[int] = []
+    for index in order:
+        distances = np.linalg.norm(guesses.points[kept] - guesses.points[index], axis=-1).mean(-1)
+        close = np.flatnonzero(distances < 0.15 * sizes[kept])
+        if len(close):
+            total[close[0]] += int(support[index])
+        else:
+            kept.append(int(index))
+            total.append(int(support[index]))
+    return np.array(kept, int), np.array(total, int)
+
+
 def _chamfer(a: np.ndarray, b: np.ndarray) -> float:
     """Mean distance from each point of one set to the nearest of the other, both ways; (K, 2) each."""
     distances = np.linalg.norm(a[:, None] - b[None], axis=-1)
@@ -121,8 +138,8 @@ def same_hand(a: np.ndarray, b: np.ndarray, side_a: float, side_b: float) -> boo
 def _rivals(a: np.ndarray, b: np.ndarray, score: float) -> bool:
     """Whether the hand `b` (21, 2), less sure than `a`, is more likely another reading of `a` than a second hand.
 
-    Two interlocked hands are both seen clearly; a wrong reading (the other side, turned fingers) shares the box of the right
-    one and is less sure.
+    Two interlocked hands are both seen clearly; a wrong reading (the other side, turned fingers) shares the box of the
+    right one and is less sure.
     """
     boxes = [np.concatenate([p.min(0), p.max(0)])[None] for p in (a, b)]
     overlap = float(iou_matrix(*boxes)[0, 0])

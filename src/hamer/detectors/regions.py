@@ -14,8 +14,8 @@ from numpy.typing import ArrayLike
 
 from hamer.detectors.skeleton import INDEX_MCP, MIDDLE_MCP, RING_MCP, WRIST
 
-#: Tones. The networks were trained on bare skin: without colours a coloured glove looks like a hand to the landmark model, and
-#: the palm detector sees dark gloves and hands in shadow when they are brightened.
+#: Tones. The networks were trained on bare skin: without colours a coloured glove looks like a hand to the landmark
+#: model, and the palm detector sees dark gloves and hands in shadow when they are brightened.
 COLOR, GREY, BRIGHT = 0, 1, 2
 
 
@@ -23,8 +23,8 @@ COLOR, GREY, BRIGHT = 0, 1, 2
 class Regions:
     """N squares and how they are looked at.
 
-    `centers` (N, 2) px, `sizes` (N,) side px, `angles` (N,) radians, `mirrored` (N,) seen in a mirror, `tones` (N,) what is
-    done to the colours: COLOR, GREY, BRIGHT.
+    `centers` (N, 2) px, `sizes` (N,) side px, `angles` (N,) radians, `mirrored` (N,) seen in a mirror, `tones` (N,)
+    what is done to the colours: COLOR, GREY, BRIGHT.
     """
 
     centers: np.ndarray

@@ -16,8 +16,9 @@ class Effort:
 
     `finest`: the smallest tile as a part of the picture's longer side; `least_tile`: and in px, since enlarging a tile
     further shows nothing new; `overlap`: of neighbouring tiles; `views`: ways (mirrored, turned in degrees, tone) in
-    which the tiles of the two coarsest levels are looked at, `fine_views` those of the others; `agreement`: ways
-    (mirrored, turned in degrees, enlarged) to look again at a hand to see whether its joints stay in place.
+    which the tiles of the two coarsest levels are looked at, `fine_views` those of the others; `least_palm`: score from
+    which palms are followed, at most `most_palms` of them, the best, which bounds the time that a picture can cost;
+    `agreement`: ways (mirrored, turned in degrees, enlarged) to look again at a hand to see whether its joints stay.
     """
 
     finest: float
@@ -25,26 +26,45 @@ class Effort:
     overlap: float
     views: tuple[tuple[bool, float, int], ...]
     fine_views: tuple[tuple[bool, float, int], ...]
+    least_palm: float
+    most_palms: int
     agreement: tuple[tuple[bool, float, float], ...]
 
 
+_PLAIN, _BRIGHTENED = (False, 0.0, COLOR), (False, 0.0, BRIGHT)
+_TURNED = tuple((False, turn, COLOR) for turn in (90.0, -90.0, 180.0))
+_MIRRORED = (True, 0.0, COLOR)
+
 EFFORTS = {
-    "fast": Effort(0.5, 128, 0.25, ((False, 0.0, COLOR),), ((False, 0.0, COLOR),), ((True, 0.0, 1.0),)),
+    "fast": Effort(
+        finest=0.5,
+        least_tile=128,
+        overlap=0.25,
+        views=(_PLAIN,),
+        fine_views=(_PLAIN,),
+        least_palm=0.4,
+        most_palms=16,
+        agreement=((True, 0.0, 1.0),),
+    ),
     "normal": Effort(
-        0.1,
-        80,
-        0.35,
-        ((False, 0.0, COLOR), (True, 0.0, COLOR), (False, 0.0, BRIGHT)),
-        ((False, 0.0, COLOR), (False, 0.0, BRIGHT)),
-        ((True, 0.0, 1.0), (False, 20.0, 1.0), (False, -20.0, 1.0), (True, 0.0, 1.2)),
+        finest=0.1,
+        least_tile=80,
+        overlap=0.3,
+        views=(_PLAIN, _BRIGHTENED),
+        fine_views=(_PLAIN, _BRIGHTENED),
+        least_palm=0.2,
+        most_palms=48,
+        agreement=((True, 0.0, 1.0), (False, 20.0, 1.0), (False, -20.0, 1.0), (True, 0.0, 1.2)),
     ),
     "thorough": Effort(
-        0.066,
-        64,
-        0.5,
-        (*((False, turn, COLOR) for turn in (0.0, 90.0, -90.0, 180.0)), (True, 0.0, COLOR), (False, 0.0, BRIGHT)),
-        ((False, 0.0, COLOR), (True, 0.0, COLOR), (False, 0.0, BRIGHT)),
-        (
+        finest=0.066,
+        least_tile=64,
+        overlap=0.5,
+        views=(_PLAIN, *_TURNED, _MIRRORED, _BRIGHTENED),
+        fine_views=(_PLAIN, _MIRRORED, _BRIGHTENED),
+        least_palm=0.12,
+        most_palms=256,
+        agreement=(
             (True, 0.0, 1.0),
             (False, 25.0, 1.0),
             (False, -25.0, 1.0),
