@@ -13,7 +13,7 @@ FACES = np.array([[0, 1, 2]])
 CAMERA = Camera(10, 10, 5, 5)
 
 
-@pytest.mark.parametrize("bad", [np.nan, np.inf])
+@pytest.mark.parametrize("bad", [np.nan, np.inf, 1e30])
 def test_vertices_must_be_finite(bad: float) -> None:
     vertices = TRIANGLE.copy()
     vertices[1, 2] = bad
@@ -60,3 +60,14 @@ def test_triangles_without_area_draw_nothing() -> None:
     )
     for backend in ("auto", "numpy"):
         assert not render([flat], CAMERA, 10, 10, backend=backend).alpha.any()
+
+
+@pytest.mark.parametrize("far", [1e3, 9e6])
+@pytest.mark.parametrize("distortion", [(), (0.1, 0.1, 0, 0)])
+def test_absurd_coordinates_do_no_harm(far: float, distortion: tuple[float, ...]) -> None:
+    corners = np.array([[0, 0, 1], [far, 0, 1], [0, -far, 1], [0.1, 0, 1], [0, 0.1, 1], [-far, far, -far]])
+    mesh = Mesh(corners, np.array([[0, 1, 2], [0, 3, 4], [0, 4, 5]]))
+    for backend in ("auto", "numpy"):
+        drawn = render([mesh], Camera(50, 50, 5, 5, distortion), 20, 20, backend=backend)
+        assert drawn.hand_id[6, 6] == 0
+        assert np.isfinite(drawn.color).all()

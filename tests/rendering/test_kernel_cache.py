@@ -7,9 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from hamer.rendering import tiles
+from hamer.rendering import Mesh, overlay, render, tiles
+from hamer.structures import Camera
 
 SCRIPT = """
 import numpy as np
@@ -55,3 +57,17 @@ def test_works_where_nothing_can_be_kept(tmp_path: Path) -> None:
 def test_formula_lives_with_the_kernels() -> None:
     # Numba's cache notices changes only in a kernel's own file: a formula elsewhere would go stale unseen.
     assert Path(tiles.shade.__code__.co_filename).name == "tiles.py"
+
+
+@pytest.mark.skipif(tiles.numba is None, reason="numba is not installed")
+def test_every_scene_uses_the_same_machine_code() -> None:
+    # Another layout or dtype of an argument would silently compile the kernels again, for seconds.
+    plain = Mesh(np.array([[0.0, 0, 1], [1, 0, 1], [0, 1, 1]], np.float32), np.array([[0, 1, 2]], np.int32))
+    behind = Mesh(np.array([[0.0, 0, 1], [1, 0, -1], [0, 1, 1]]), np.array([[0, 1, 2]], np.uint8))
+    for camera in (Camera(9, 9, 4, 4), Camera(9, 9, 4, 4, (0.1, 0, 0, 0))):
+        for meshes in ([], [plain], [plain, behind], [behind]):
+            render(meshes, camera, 40, 40, threads=1)
+            for image in (np.zeros((40, 40, 3), np.uint8), np.zeros((3, 40, 40), np.uint8).transpose(1, 2, 0)):
+                overlay(image, meshes, camera, opacity=1)
+    for kernel in (tiles.vertex_normals, tiles.bin_triangles, tiles.draw_tiles, tiles.blend_tiles):
+        assert len(kernel.signatures) == 1, kernel.signatures

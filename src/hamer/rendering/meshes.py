@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 LIGHT_BLUE = (0.65098039, 0.74117647, 0.85882353)
+_FARTHEST = 1e7  # metres; the original's camera puts hands at hundreds of them, more is an overflow somewhere
 
 
 @dataclass
@@ -32,11 +33,11 @@ class Mesh:
             raise ValueError(f"Mesh.vertices must have shape (V, 3), got {self.vertices.shape}")
         if self.faces.ndim != 2 or self.faces.shape[1] != 3:
             raise ValueError(f"Mesh.faces must have shape (F, 3), got {self.faces.shape}")
-        bad = int((~np.isfinite(self.vertices)).any(axis=1).sum())
+        bad = int((~(np.abs(self.vertices) < _FARTHEST)).any(axis=1).sum())
         if bad:
             raise ValueError(
-                f"Mesh.vertices must be finite metres, got {bad} of {len(self.vertices)} with NaN or infinity; "
-                "leave this hand out or repair its parameters"
+                f"Mesh.vertices must be finite metres, got {bad} of {len(self.vertices)} with NaN, infinity or more than "
+                f"{_FARTHEST:.0e} m; leave this hand out or repair its parameters"
             )
         if self.faces.size and not (self.faces.min() >= 0 and self.faces.max() < len(self.vertices)):
             raise ValueError(

@@ -16,6 +16,7 @@ from hamer.rendering.meshes import Mesh, vertex_normals
 from hamer.structures import Camera
 
 NEAR = 5e-3  # metres; what lies nearer to the camera's plane is cut away
+_FARTHEST = 1e8  # pixels; triangles with corners beyond would exceed what the rasteriser can count
 
 Normals = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
@@ -59,6 +60,10 @@ def build_scene(meshes: Sequence[Mesh], camera: Camera, normals_of: Normals = ve
     if camera.distortion:
         positions, normals, faces, mesh_ids = _drop_folded(positions, normals, faces, mesh_ids, camera)
     xy, inverse_z = _project(positions, camera)
+    if len(xy) and not np.abs(xy).max() < _FARTHEST:
+        keep = (np.abs(xy) < _FARTHEST).all(axis=1)[faces].all(axis=1)
+        faces, mesh_ids = faces[keep], mesh_ids[keep]
+        xy = np.where(np.abs(xy) < _FARTHEST, xy, 0.0)
     colors = np.array([mesh.color for mesh in meshes], dtype=np.float64).reshape(-1, 3)
     return Scene(xy, inverse_z, positions, normals, faces, mesh_ids, colors)
 
