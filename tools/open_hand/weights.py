@@ -13,14 +13,14 @@ from open_hand.mesh import smooth
 from open_hand.skeleton import JOINT_BONES
 from open_hand.source import BONES
 
-INNER, OUTER = np.radians(66.0), np.radians(48.0)
+INNER, OUTER = np.radians(58.0), np.radians(36.0)
 """Half width A of the bending zone on the palm's side and on the back."""
 RADIUS = {"index": 8.0, "middle": 8.0, "little": 7.0, "ring": 7.5, "thumb": 9.0}
 """Millimetres from a finger's axis to its skin."""
 KNUCKLE_RADIUS = 1.15
 """The same at the knuckles, in finger radii."""
 FINGER_JOINTS = {"index": 1, "middle": 4, "little": 7, "ring": 10, "thumb": 13}
-SMOOTHING_STEPS, THUMB_SMOOTHING = 3, 8
+SMOOTHING_STEPS, THUMB_SMOOTHING = 2, 10
 
 
 def reduce_weights(weights: np.ndarray) -> np.ndarray:
