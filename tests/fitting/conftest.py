@@ -14,7 +14,7 @@ from hamer.fitting.kinematics import Skeleton
 from hamer.geometry.rotations import aa_to_rotmat
 from hamer.hand_models import HandModel, HandModelArrays
 
-# Rest joints of a right hand in metres, MANO's axes: the wrist, then per finger (MANO's order) three joints and the tip.
+# Rest joints of a right hand in metres, MANO's axes: the wrist, then per finger (in MANO's order) joints and tip.
 _WRIST = (0.0, 0.0, 0.0)
 _FINGERS = (
     ((-0.090, 0.002, 0.022), (-0.122, -0.001, 0.025), (-0.146, -0.004, 0.027), (-0.170, -0.008, 0.029)),

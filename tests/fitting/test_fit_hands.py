@@ -110,6 +110,12 @@ def test_single_wrong_keypoints_do_little_harm(stick_hand, made):
     assert (centred(fit.joints) - centred(clean.joints)).norm(dim=-1).mean(1).max() < 0.002  # metres
 
 
+def test_a_misleading_guess_is_given_up(stick_hand, made):
+    turned_away = centred(made.joints) * torch.tensor([-1.0, -1, 1])  # upside down in the picture
+    fit = fit_hands(stick_hand, made.keypoints, made.right, made.camera, turned_away)
+    assert (fit.residual_px / made.size_px).max() < 0.08
+
+
 def test_unusable_hands_are_marked_and_harm_nobody(stick_hand, made):
     keypoints, guess = made.keypoints.clone(), centred(made.joints).clone()
     keypoints[0] = torch.nan

@@ -16,14 +16,16 @@ from hamer.fitting.anatomy import Anatomy
 from hamer.fitting.kinematics import Skeleton
 from hamer.fitting.objective import Objective, Problem, State
 from hamer.fitting.options import FitOptions, HandFit, HandPose
-from hamer.fitting.solver import Search, minimise, select_rows
+from hamer.fitting.solver import Search, minimise, one_thread, select_rows
 from hamer.fitting.starts import PALM, start_from_guess, start_from_parameters, starts_without_guess
 
 _WORK = torch.float64  # the problems are tiny: double costs little and spares every question about conditioning
 _FEWEST_GUESSED = 8  # joints of a 3D guess below which it is left out
+_PROMISING = 5  # starts that are followed up after the first look at all of them
 
 
 @torch.no_grad()
+@one_thread()
 def fit_hands(
     hand_model: Any,
     keypoints_2d: Tensor,
@@ -46,6 +48,8 @@ def fit_hands(
         initial: parameters to start from and to stay near (refinement), right-hand convention. Where it is given, joint
             ranges are widened to hold it. A row of NaN: that hand starts from the guess or from nothing.
         options: weights; None for the defaults.
+
+    Runs on the device of the keypoints; on the CPU in one thread (torch's thread count is lowered meanwhile and restored).
 
     Raises:
         ValueError: shapes that do not fit together.
@@ -171,24 +175,35 @@ def _problem(objective: Objective, inputs: _Inputs, index: Tensor) -> Problem:
     )
 
 
-def _fit_from_guess(objective: Objective, problem: Problem, _: HandPose) -> tuple[Problem, Search]:
-    state = start_from_guess(objective.skeleton, objective.anatomy, problem)
+def _fit_from_guess(objective: Objective, problem: Problem, given: HandPose) -> tuple[Problem, Search]:
+    """From the guess in closed form; hands that end far from their keypoints get a second chance without it."""
     options = objective.options
-    return problem, minimise(objective, problem, state, iterations=options.iterations, tolerance=options.tolerance)
+    state = start_from_guess(objective.skeleton, objective.anatomy, problem)
+    search = minimise(objective, problem, state, iterations=options.iterations, tolerance=options.tolerance)
+    lost = (objective.misfit(problem, search.state) > options.outlier_2d / 2).nonzero()[:, 0]
+    if len(lost):
+        _, second = _fit_from_nothing(objective, select_rows(problem, lost), given)
+        better = second.cost < search.cost[lost]
+        search.note(
+            lost[better],
+            select_rows(second.state, better),
+            second.cost[better],
+            second.iterations[better],
+            second.converged[better],
+        )
+    return problem, search
 
 
 def _fit_from_nothing(objective: Objective, problem: Problem, _: HandPose) -> tuple[Problem, Search]:
-    """A few steps from each of several starts, then the rest from the best one."""
+    """A few steps from each of several starts, a few more from the most promising, the rest from the best one."""
     options, n = objective.options, len(problem.points)
     starts = starts_without_guess(objective.skeleton, objective.anatomy, problem)
-    k = len(starts)
-    every = torch.arange(n, device=problem.points.device).repeat(k)
     state = State(*(torch.cat([getattr(s, name) for s in starts]) for name in State.__dataclass_fields__))
-    scan = minimise(
-        objective, select_rows(problem, every), state, iterations=options.scan_iterations, tolerance=options.tolerance
-    )
-    best = scan.cost.reshape(k, n).argmin(0) * n + torch.arange(n, device=every.device)
-    state = State(*(getattr(scan.state, name)[best] for name in State.__dataclass_fields__))
+    for steps, kept in ((2, _PROMISING), (options.scan_iterations, 1)):
+        every = torch.arange(n, device=problem.points.device).repeat(len(state.place) // n)
+        scan = minimise(objective, select_rows(problem, every), state, iterations=steps, tolerance=options.tolerance)
+        order = scan.cost.reshape(-1, n).argsort(dim=0, stable=True)[:kept]
+        state = select_rows(scan.state, (order * n + every[:n]).flatten())
     return problem, minimise(
         objective, problem, state, iterations=options.iterations, tolerance=options.tolerance, closing=False
     )
@@ -244,10 +259,7 @@ def _write(
     result.betas[index] = state.betas
     result.translation[index] = state.wrist - objective.skeleton.wrist(state.betas)
     result.joints[index] = joints
-    projected = joints[..., :2] / joints[..., 2:].clamp(min=1e-3)
-    squared = ((projected - problem.points) * inputs.focal[index, None]).square().sum(-1)
-    mean = (problem.confidence * squared).sum(1) / problem.confidence.sum(1)
-    result.residual_px[index] = mean.sqrt()
+    result.residual_px[index] = objective.misfit(problem, state) * inputs.size_px[index]
     result.iterations[index] = search.iterations
     result.converged[index] = search.converged
     result.valid[index] = torch.isfinite(search.cost)

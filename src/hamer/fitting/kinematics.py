@@ -47,25 +47,25 @@ class Skeleton:
         Raises:
             ValueError: the kinematic tree is not MANO's.
         """
-        arrays = {name: _array_of(hand_model, name) for name in ("v_template", "shapedirs", "posedirs", "lbs_weights")}
-        regressor = _array_of(hand_model, "J_regressor")
         parents = tuple(int(p) for p in _array_of(hand_model, "parents").tolist())
         if parents[1:] != MANO_PARENTS[1:]:
             raise ValueError(
                 f"hand_model.parents must be MANO's tree {MANO_PARENTS}, got {parents}: fitting knows no other"
             )
         tips = _array_of(hand_model, "fingertips").long()
-        weights = arrays["lbs_weights"][tips]
-        joints = regressor @ arrays["v_template"]
-        joints_shape = torch.einsum("jv,vcb->jcb", regressor, arrays["shapedirs"])
+        template, shapedirs = (_array_of(hand_model, name) for name in ("v_template", "shapedirs"))
+        tips_pose, weights = (_array_of(hand_model, name, tips) for name in ("posedirs", "lbs_weights"))
+        regressor = _array_of(hand_model, "J_regressor")
+        joints = regressor @ template
+        joints_shape = (regressor @ shapedirs.flatten(1)).unflatten(1, (3, -1))
         return cls(
             wrist_template=joints[0],
             wrist_shape=joints_shape[0],
             joints_template=joints - joints[0],
             joints_shape=joints_shape - joints_shape[0],
-            tips_template=arrays["v_template"][tips] - joints[0],
-            tips_shape=arrays["shapedirs"][tips] - joints_shape[0],
-            tips_pose=arrays["posedirs"][tips],
+            tips_template=template[tips] - joints[0],
+            tips_shape=shapedirs[tips] - joints_shape[0],
+            tips_pose=tips_pose,
             tips_weights=weights,
             influence=weights[:, None, :] * _descendants().to(weights),
         )
@@ -219,14 +219,10 @@ def _descendants() -> Tensor:
     return marks
 
 
-def _array_of(hand_model: Any, name: str) -> Tensor:
-    """The array `name` of a hand model, from itself or its `arrays`, as a float64 tensor on the CPU."""
+def _array_of(hand_model: Any, name: str, rows: Tensor | None = None) -> Tensor:
+    """The array `name` of a hand model (or `rows` of it), from itself or its `arrays`, as a float64 tensor on the CPU."""
     holder = hand_model if hasattr(hand_model, name) else getattr(hand_model, "arrays", None)
     if holder is None or not hasattr(holder, name):
         raise ValueError(f"hand_model must carry {name!r} as a HandModel does, got {type(hand_model).__name__}")
-    value = getattr(holder, name)
-    return (
-        value.detach().to("cpu", torch.float64)
-        if isinstance(value, Tensor)
-        else torch.tensor(value, dtype=torch.float64)
-    )
+    value = torch.as_tensor(getattr(holder, name)).detach().cpu()
+    return (value if rows is None else value[rows]).to(torch.float64)

@@ -115,6 +115,13 @@ class Objective:
         """The 21 joints (N, 21, 3) in the camera frame, metres."""
         return self.pose(problem, state)[0].points + state.wrist[:, None]
 
+    def misfit(self, problem: Problem, state: State) -> Tensor:
+        """Root mean square distance (N,) of joints to keypoints, weighted by confidence, as a share of the hand's size."""
+        joints = self.joints(problem, state)
+        projected = joints[..., :2] / joints[..., 2:].clamp(min=_NEAR)
+        squared = ((projected - problem.points) / problem.unit_2d[:, None]).square().sum(-1)
+        return ((problem.confidence * squared).sum(1) / problem.confidence.sum(1)).sqrt()
+
     def linearise(self, problem: Problem, state: State, openness: float = 1.0) -> Linearised:
         """Cost and Gauss-Newton equations; `openness` above 1 widens the robust functions (early steps)."""
         posed, angles = self.pose(problem, state)

@@ -38,7 +38,8 @@ class FitOptions:
         stay_depth: relative, of the distance; positions across the line of sight are left to the keypoints.
     The search
         iterations: most Levenberg-Marquardt steps a hand.
-        scan_iterations: steps from each of the starting poses where there is neither a guess nor initial parameters.
+        scan_iterations: steps from each promising start where there is neither a guess nor initial parameters, or where
+            the guess led far from the keypoints (farther than half of outlier_2d).
         tolerance: relative decrease of the cost below which a hand is done.
     """
 

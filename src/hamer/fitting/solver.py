@@ -6,6 +6,8 @@ and no gradient is traced: the same inputs give the same result.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from typing import TypeVar
 
@@ -17,7 +19,7 @@ from hamer.fitting.objective import Linearised, Objective, Problem, State
 _FIRST_DAMPING, _LEAST_DAMPING, _MOST_DAMPING = 1e-3, 1e-8, 1e8
 _LONGEST_STEP = 1.0  # radians, log depth, betas: a longer step is shortened as a whole
 # The robust functions start wide, so that a start far away still feels its keypoints, and close over the first steps.
-_OPENNESS = (6.0, 4.0, 2.5, 1.6)
+_OPENNESS = (5.0, 2.2)
 
 DataT = TypeVar("DataT", State, Linearised, Problem)
 
@@ -33,7 +35,7 @@ class Search:
     iterations: Tensor
     converged: Tensor
 
-    def note(self, index: Tensor, state: State, cost: Tensor, iteration: int, done: Tensor) -> None:
+    def note(self, index: Tensor, state: State, cost: Tensor, iteration: int | Tensor, done: Tensor) -> None:
         """Write down how far the hands `index` (M,) are after `iteration` steps."""
         for f in fields(state):
             getattr(self.state, f.name)[index] = getattr(state, f.name)
@@ -79,6 +81,21 @@ def minimise(
             problem, state, current = select_rows(problem, keep), select_rows(state, keep), select_rows(current, keep)
             index, damping = index[keep], damping[keep]
     return search
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Keep torch to the calling thread for a while.
+
+    The search is thousands of products of small matrices. Handing each to a pool of threads costs more than it saves, and
+    a hundred times more where other programs hold the cores, because the threads wait for each other at every product.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _step(equations: Linearised, damping: Tensor) -> Tensor:
