@@ -83,6 +83,8 @@ def test_safetensors_round_trip(tmp_path: Path, tensors: dict[str, torch.Tensor]
     assert weights.config == {"MODEL": {"IMAGE_SIZE": 256}}
     assert all(torch.equal(weights.tensors[name], value.detach()) for name, value in tensors.items())
     assert [p.name for p in tmp_path.iterdir()] == ["w.safetensors"]
+    (tmp_path / "other").touch()
+    assert path.stat().st_mode == (tmp_path / "other").stat().st_mode
 
 
 @pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 0.99])

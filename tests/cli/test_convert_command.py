@@ -58,15 +58,24 @@ def test_the_result_is_all_that_loading_needs(checkpoint: Path, tmp_path: Path, 
     assert str(tmp_path) not in str(config)
 
 
-def test_half_precision_halves_the_file(checkpoint: Path, tmp_path: Path) -> None:
-    for dtype in ("float32", "bfloat16"):
-        assert command(str(checkpoint), str(tmp_path / f"{dtype}.safetensors"), "--dtype", dtype, "--without-mano") == 0
-    sizes = [(tmp_path / f"{dtype}.safetensors").stat().st_size for dtype in ("float32", "bfloat16")]
-    assert sizes[1] < 0.51 * sizes[0]
-    tensors = read_weights(tmp_path / "bfloat16.safetensors").tensors
-    assert tensors["backbone.pos_embed"].dtype == torch.bfloat16
-    assert tensors["mano_head.init_cam"].dtype == torch.float32
+def test_half_precision_is_for_the_large_matrices(checkpoint: Path, tmp_path: Path) -> None:
+    output = tmp_path / "half.safetensors"
+    assert command(str(checkpoint), str(output), "--dtype", "bfloat16", "--without-mano") == 0
+    tensors = read_weights(output).tensors
+    dtypes = {name: value.dtype for name, value in tensors.items()}
+    assert dtypes["backbone.blocks.0.mlp.fc1.weight"] == torch.bfloat16
+    assert dtypes["backbone.pos_embed"] == dtypes["mano_head.deccam.weight"] == torch.float32
     assert not any(name.startswith("mano.") for name in tensors)
+
+
+def test_a_bfloat16_file_is_what_bfloat16_arithmetic_would_round_to(checkpoint: Path, tmp_path: Path) -> None:
+    output = tmp_path / "half.safetensors"
+    assert command(str(checkpoint), str(output), "--dtype", "bfloat16") == 0
+    crops = {"img": torch.randn(1, 3, 256, 256)}
+    with torch.inference_mode():
+        results = [load_hamer(path, precision="bfloat16")[0](crops)["pred_vertices"] for path in (checkpoint, output)]
+    # the same numbers at other addresses: products of float32 layers sum in another order where rows are not aligned
+    torch.testing.assert_close(*results, atol=1e-6, rtol=0)
 
 
 def test_the_adversary_is_kept_on_request(checkpoint: Path, tmp_path: Path) -> None:

@@ -86,7 +86,10 @@ def write_safetensors(
         metadata[CONFIG_KEY] = json.dumps(config)
     partial = path.with_name(path.name + ".partial")
     try:
+        partial.touch()
+        mode = partial.stat().st_mode  # the library's own files can be read by their owner only
         save_file({name: _alone(value) for name, value in tensors.items()}, str(partial), metadata)
+        partial.chmod(mode)
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)

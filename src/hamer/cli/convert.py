@@ -5,11 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    import torch
-
+from typing import Any
 
 _DESCRIPTION = """\
 Read a HaMeR checkpoint, check it against its configuration, and write the network alone to a safetensors file: no
@@ -48,7 +44,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         "--dtype",
         choices=("float32", "bfloat16", "float16"),
         default="float32",
-        help="numbers in the file; bfloat16 halves it and costs some hundredths of a millimetre (default: %(default)s)",
+        help="numbers in the file; bfloat16 halves it; made-up weights then move vertices by 0.1 mm (default: %(default)s)",
     )
     parser.add_argument(
         "--without-mano", action="store_true", help="leave MANO's arrays out, so that the file may be passed on"
@@ -96,7 +92,8 @@ def convert(
     Args:
         checkpoint: anything that `hamer.models.load_hamer` reads.
         output: a `.safetensors` file.
-        dtype: of the weights; MANO's arrays and the mean parameters stay float32.
+        dtype: of the backbone's large matrices, 94 % of the network; the rest is small, matters more, and stays
+            float32.
         with_mano: include `mano.*`.
         with_discriminator: include `discriminator.*`.
     """
@@ -104,23 +101,18 @@ def convert(
 
     from hamer.checkpoints.weights import write_safetensors
     from hamer.models import load_hamer
+    from hamer.models.precision import is_lowered
 
     model, cfg = load_hamer(checkpoint)
     left_out = (() if with_mano else ("mano.",)) + (() if with_discriminator else ("discriminator.",))
     tensors = {
-        name: _cast(name, value, getattr(torch, dtype))
+        name: value.to(getattr(torch, dtype)) if is_lowered(name) else value
         for name, value in model.state_dict().items()
         if not name.startswith(left_out)
     }
     has_adversary = any(name.startswith("discriminator.") for name in tensors)
     write_safetensors(output, tensors, config=_portable(cfg.to_dict(), has_adversary))
     return len(tensors)
-
-
-def _cast(name: str, value: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
-    if not value.is_floating_point() or name.startswith(("mano.", "mano_head.init_")):
-        return value
-    return value.to(dtype)
 
 
 def _portable(cfg: dict[str, Any], has_adversary: bool) -> dict[str, Any]:
