@@ -92,9 +92,7 @@ def median_seconds(task: Callable[[], object], repeat: int, clock: Callable[[], 
 
 def first(made: Made, n: int) -> tuple[Tensor, Tensor, Tensor, Tensor, HandPose]:
     """The inputs of `fit_hands` for the first n hands, and their true parameters a little off."""
-    off = HandPose(
-        made.pose.global_orient[:n], made.pose.hand_pose[:n], 0 * made.pose.betas[:n], made.pose.translation[:n]
-    )
+    off = HandPose(made.pose.global_orient[:n], made.pose.hand_pose[:n], 0 * made.pose.betas[:n])
     right = torch.ones(n, dtype=torch.bool)
     return made.keypoints[:n], right, made.camera.expand(n, 3, 3), made.guess[:n], off
 

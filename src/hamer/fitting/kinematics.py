@@ -160,7 +160,7 @@ def _axes_world(posed: PosedHand, joint_of: Tensor, axes_parent: Tensor) -> Tens
 def _bend_columns(skeleton: Skeleton, posed: PosedHand, joint_of: Tensor, axes: Tensor) -> Tensor:
     """How the 16 joints and 5 tips move with each active angle by rotation alone: (N, 21, A, 3), MANO's order."""
     centre = posed.pivots[:, joint_of + 1]  # (N, A, 3)
-    hangs = _descendants()[joint_of + 1].to(axes)  # (A, 16)
+    hangs = _descendants().to(axes)[joint_of + 1]  # (A, 16)
     arm_joints = (posed.pivots[:, :, None] - centre[:, None]) * hangs.T[:, :, None]
     influence = skeleton.influence[:, joint_of + 1]  # (5, A, 16)
     carried = torch.einsum("iab,nibx->niax", influence, posed.carried_tips)
