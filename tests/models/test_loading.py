@@ -81,6 +81,12 @@ def test_the_default_checkpoint_follows_the_data_folder(
     monkeypatch.setenv("HAMER_DATA", str(tmp_path / "data"))
     assert Path(hamer.models.DEFAULT_CHECKPOINT) == folder / "checkpoints" / "hamer.ckpt"
     load_hamer()
+    monkeypatch.delenv("HAMER_DATA")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HAMER_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "cache" / "_DATA").mkdir(parents=True)
+    folder = folder.rename(tmp_path / "cache" / "_DATA" / "hamer_ckpts")
+    load_hamer(hamer.models.DEFAULT_CHECKPOINT)  # a download went to the cache
     shutil.rmtree(folder)
     with pytest.raises(FileNotFoundError, match="hamer fetch"):
         load_hamer()

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from hamer.assets.places import find_original
 from hamer.checkpoints.hand_files import arrays_from_state_dict
 from hamer.checkpoints.name_tables import backbone_table
 from hamer.checkpoints.weights import Weights, check_fit, read_weights, require_finite
@@ -38,8 +39,18 @@ MAY_EXCEED = ("mano.", "discriminator.", "keypoint_3d_loss.", "keypoint_2d_loss.
 
 
 def default_checkpoint() -> str:
-    """Where the original's checkpoint lies: below `HAMER_DATA`, else below `./_DATA`."""
+    """Where the original's checkpoint belongs: below `HAMER_DATA`, else below `./_DATA`."""
     return f"{data_dir()}/hamer_ckpts/checkpoints/hamer.ckpt"
+
+
+def _located(path: str | Path | None) -> Path:
+    """`path`; one in the original's layout (`_DATA/...`) that is not there is searched where data may lie."""
+    path = Path(default_checkpoint() if path is None else path)
+    if path.exists() or not ("_DATA" in path.parts or "hamer_ckpts" in path.parts):
+        return path
+    parts = path.parts
+    inside = parts[parts.index("_DATA") + 1 :] if "_DATA" in parts else parts[parts.index("hamer_ckpts") :]
+    return find_original(Path(*inside)) or path
 
 
 def load_hamer(
@@ -65,7 +76,7 @@ def load_hamer(
         FileNotFoundError: no checkpoint, or no configuration, or no MANO anywhere.
         WeightsError, UnsafeFileError: see `read_weights`; also tensors that do not fit the configuration.
     """
-    weights = read_weights(default_checkpoint() if checkpoint_path is None else checkpoint_path)
+    weights = read_weights(_located(checkpoint_path))
     cfg = inference_config(find_config(weights))
     return _network(weights, cfg, device, precision), cfg
 
@@ -78,7 +89,7 @@ def load_network(
     precision: Precision = "float32",
 ) -> HAMER:
     """As `load_hamer`, with a configuration of the caller's, or None for the one that belongs to the file."""
-    weights = read_weights(checkpoint_path)
+    weights = read_weights(_located(checkpoint_path))
     if cfg is None:
         cfg = inference_config(find_config(weights))
     return _network(weights, cfg if isinstance(cfg, ConfigNode) else ConfigNode(cfg), device, precision)
