@@ -40,18 +40,25 @@ def test_plain_content_survives(protocol: int) -> None:
         "integers": np.array([1, 2**40]),
         "big_endian": np.array([1.5, 2.5], ">f4"),
         "texts": np.array(["a", "bc"]),
+        "records": np.array([(1, 2.5, [1, 2])], dtype=[("a", "<i4"), ("b", "<f8"), ("c", "u1", 2)]),
         "scalar": np.float64(2.5),
         "nested": [(1, "two", b"three"), {"set": {1, 2}}, None, True, 2.5, 1 + 2j, slice(1, 2)],
         "ordered": collections.OrderedDict(a=1),
+        "objects": np.array([None, "text", np.arange(2)], dtype=object),
+        "type": np.dtype("<f4"),
     }
     back = load_pickle(pickle.dumps(content, protocol))
     assert back.keys() == content.keys()
-    for name in ("array", "fortran", "integers", "big_endian", "texts"):
+    for name in ("array", "fortran", "integers", "big_endian", "texts", "records"):
+        assert type(back[name]) is np.ndarray
         np.testing.assert_array_equal(back[name], content[name])
         assert back[name].dtype.newbyteorder("=") == content[name].dtype.newbyteorder("=")
     assert back["scalar"] == 2.5
     assert back["nested"] == content["nested"]
     assert back["ordered"] == content["ordered"]
+    assert back["type"] == content["type"]
+    assert back["objects"][1] == "text"
+    assert type(back["objects"][2]) is np.ndarray
 
 
 def test_sources(tmp_path: Path) -> None:
@@ -152,6 +159,20 @@ def test_state_of_an_object_cannot_replace_its_methods() -> None:
     np.testing.assert_array_equal(load_pickle(data), np.ones(2))
 
 
+def _forged_array(spec: str, state: tuple[Any, ...], content: bytes) -> bytes:
+    """A pickle of an array of two numbers whose data type claims `state`."""
+    dtype = f"cnumpy\ndtype\n(S'{spec}'\nI0\nI1\ntR".encode() + pickle.dumps(state, 0)[:-1].replace(b"p0\n", b"") + b"b"
+    shell = b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(I0\ntS'b'\ntR"
+    return shell + b"(I1\n(I2\nt" + dtype + b"I00\n" + pickle.dumps(content.decode(), 0)[:-1] + b"tb."
+
+
+def test_forged_flags_of_a_data_type_have_no_effect() -> None:
+    """Flags 63 claim that the numbers are objects, which makes NumPy follow them as pointers."""
+    array = load_pickle(_forged_array("i8", (3, "<", None, None, None, -1, -1, 63), b"a" * 16))
+    assert not array.dtype.hasobject
+    np.testing.assert_array_equal(array.repeat(2), np.frombuffer(b"a" * 32, np.int64))
+
+
 @pytest.mark.parametrize(
     "data",
     [
@@ -165,6 +186,9 @@ def test_state_of_an_object_cannot_replace_its_methods() -> None:
         b"\x80\x02cnumpy.core.multiarray\nscalar\n(cnumpy\ndtype\n(U\x01OI0\nI1\ntRU\x08aaaaaaaatR.",
         b"\x80\x02cnumpy\nndarray\nK\x05\x85R.",  # the class called by the file
         b"\x80\x02cnumpy\nndarray\nK\x05\x85\x81.",
+        _forged_array("O8", (3, "|", None, None, None, -1, -1, 63), b"a" * 16),
+        _forged_array("f8", (3, "<", None, None, None, -1, -1, 0), b"a" * 17),
+        _forged_array("M8[ns]", (3, "<", None, None, None, -1, -1, 0), b"a" * 16),
         b"\x80\x02}(U\x01aK\x01",
         b"no pickle at all",
         b"",

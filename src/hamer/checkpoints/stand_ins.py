@@ -156,43 +156,6 @@ SPARSE_CLASSES: dict[str, type[StandIn]] = {
 }
 
 
-def to_plain(value: Any) -> Any:
-    """`value` with each stand-in inside dicts, lists and tuples replaced by its array, computed once."""
-    return _Plain().convert(value)
-
-
-class _Plain:
-    def __init__(self) -> None:
-        self._arrays: dict[int, np.ndarray | None] = {}  # None while being computed
-
-    def convert(self, value: Any) -> Any:
-        if isinstance(value, StandIn):
-            return self._array(value)
-        if type(value) in (dict, list, tuple):
-            return self._container(value)
-        return value
-
-    def _container(self, value: Any) -> Any:
-        if isinstance(value, dict):
-            return {key: self.convert(item) for key, item in value.items()}
-        return type(value)(self.convert(item) for item in value)
-
-    def _array(self, value: StandIn) -> np.ndarray:
-        if id(value) not in self._arrays:
-            self._arrays[id(value)] = None
-            self._arrays[id(value)] = np.asarray(value.array(self._evaluate))
-        array = self._arrays[id(value)]
-        if array is None:
-            raise ValueError(f"{value.label} contains itself")
-        return array
-
-    def _evaluate(self, term: Any) -> np.ndarray:
-        array = self._array(term) if isinstance(term, StandIn) else np.asarray(term)
-        if array.dtype.hasobject:
-            raise ValueError(f"an array of numbers was expected inside a chumpy object, got dtype {array.dtype}")
-        return array
-
-
 def _check_size(rows: int, columns: int) -> None:
     if rows < 0 or columns < 0 or rows * columns > _MAX_ENTRIES:
         raise ValueError(f"sparse matrix of {rows} x {columns} is larger than anything a hand model holds")

@@ -15,9 +15,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import numpy as np
-
-from hamer.checkpoints.stand_ins import CHUMPY_CLASSES, SPARSE_CLASSES, StandIn, to_plain
+from hamer.checkpoints import numpy_states
+from hamer.checkpoints.plain import to_plain
+from hamer.checkpoints.stand_ins import CHUMPY_CLASSES, SPARSE_CLASSES, StandIn
 from hamer.errors import HamerError, UnsafeFileError
 
 
@@ -93,10 +93,6 @@ class AllowListUnpickler(pickle.Unpickler):
         )
 
 
-_NDARRAY = object()
-"""What "numpy.ndarray" means: a mark that tells `_array_shell` what to make, so that a file cannot call the class itself."""
-
-
 def _encode(text: str, encoding: str = "utf-8") -> bytes:
     """How Python 3 writes bytes at protocol 2. Two codecs only: others would import modules by name."""
     if encoding not in ("latin1", "latin-1", "utf-8", "utf8"):
@@ -111,40 +107,20 @@ def _reconstruct_object(cls: type, base: type, state: Any) -> Any:
     return cls()
 
 
-def _array_shell(subtype: Any, shape: Any, dtype: Any) -> np.ndarray:
-    """An empty array whose content the pickle's next step sets; the shape is always (0,) in files that NumPy wrote."""
-    if subtype is not _NDARRAY or tuple(shape) != (0,):
-        raise ValueError(f"array must start as an empty ndarray, got {subtype!r} of shape {shape}")
-    return np.ndarray.__new__(np.ndarray, (0,), dtype)
-
-
-def _array_from_buffer(buffer: Any, dtype: np.dtype, shape: Any, order: Any, *_axis_order: Any) -> np.ndarray:
-    """How protocol 5 writes a contiguous array."""
-    return np.frombuffer(buffer, dtype=dtype).reshape(shape, order=order).copy(order="A")
-
-
-def _scalar(dtype: np.dtype, data: Any = None) -> Any:
-    """A NumPy scalar from its bytes (text when Python 2 wrote it)."""
-    raw = data.encode("latin1") if isinstance(data, str) else data
-    if dtype.hasobject or not isinstance(raw, bytes):
-        raise ValueError(f"scalar of {dtype} must come as bytes, got {type(data).__name__}")
-    return np.frombuffer(raw, dtype=dtype, count=1)[0]
-
-
 def _table() -> dict[str, Callable[..., Any]]:
     """Full name -> what is used for it. Nothing in here opens, imports, calls back or looks up attributes."""
     table: dict[str, Any] = {
         "_codecs.encode": _encode,
         "collections.OrderedDict": OrderedDict,
-        "numpy.dtype": np.dtype,
-        "numpy.ndarray": _NDARRAY,
+        "numpy.dtype": numpy_states.DataType,
+        "numpy.ndarray": numpy_states.NDARRAY,
     }
     for builtin in (set, frozenset, list, dict, tuple, slice, complex, object):
         table[f"builtins.{builtin.__name__}"] = table[f"__builtin__.{builtin.__name__}"] = builtin
     for package in ("numpy.core", "numpy._core"):
-        table[f"{package}.multiarray._reconstruct"] = _array_shell
-        table[f"{package}.multiarray.scalar"] = _scalar
-        table[f"{package}.numeric._frombuffer"] = _array_from_buffer
+        table[f"{package}.multiarray._reconstruct"] = numpy_states.array_shell
+        table[f"{package}.multiarray.scalar"] = numpy_states.scalar
+        table[f"{package}.numeric._frombuffer"] = numpy_states.array_from_buffer
     for module in ("copy_reg", "copyreg"):
         table[f"{module}._reconstructor"] = _reconstruct_object
     return {**table, **SPARSE_CLASSES, **CHUMPY_CLASSES}
