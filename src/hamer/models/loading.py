@@ -44,13 +44,13 @@ def default_checkpoint() -> str:
 
 
 def _located(path: str | Path | None) -> Path:
-    """`path`; one in the original's layout (`_DATA/...`) that is not there is searched where data may lie."""
-    path = Path(default_checkpoint() if path is None else path)
-    if path.exists() or not ("_DATA" in path.parts or "hamer_ckpts" in path.parts):
+    """`path`; a relative one in the original's layout (`_DATA/...`) that is not there is searched where data may lie."""
+    if path is None:
+        return find_original("hamer_ckpts/checkpoints/hamer.ckpt") or Path(default_checkpoint())
+    path = Path(path)
+    if path.exists() or path.is_absolute() or "_DATA" not in path.parts:
         return path
-    parts = path.parts
-    inside = parts[parts.index("_DATA") + 1 :] if "_DATA" in parts else parts[parts.index("hamer_ckpts") :]
-    return find_original(Path(*inside)) or path
+    return find_original(path) or path
 
 
 def load_hamer(
