@@ -19,7 +19,8 @@ class FitOptions:
     Observations
         sigma_2d: of a keypoint, as a share of the hand's size in the picture (longer side of the keypoints' box).
         outlier_2d: residual, in the same unit, beyond which a keypoint counts as wrong (Geman-McClure scale).
-        sigma_3d: of a joint of the 3D guess across the line of sight, metres.
+        sigma_3d: of a joint of the 3D guess across the line of sight, metres; large, because the keypoints tell this better
+            (landmark models draw the palm narrower in 3D than in 2D).
         sigma_3d_depth: the same along the line of sight, metres.
         outlier_3d: residual beyond which a joint of the guess counts as wrong, metres.
         guess_turn: how far the guess as a whole may be turned against the camera axes, degrees.
@@ -45,8 +46,8 @@ class FitOptions:
 
     sigma_2d: float = 0.02
     outlier_2d: float = 0.15
-    sigma_3d: float = 0.010
-    sigma_3d_depth: float = 0.013
+    sigma_3d: float = 0.020
+    sigma_3d_depth: float = 0.010
     outlier_3d: float = 0.05
     guess_turn: float = 12.0
     guess_scale: float = 0.15
