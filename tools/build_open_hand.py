@@ -38,7 +38,9 @@ def build(source: Source, seed: int = 7) -> dict[str, np.ndarray]:
     axes = joint_axes(joints[0])
     loop = boundary_loop(source.faces)
     tips = tip_vertices(source)
-    weights = bending_weights(vertices[0], joints[0], vertices[0][tips], reduce_weights(source.weights), axes, source.faces)
+    weights = bending_weights(
+        vertices[0], joints[0], vertices[0][tips], reduce_weights(source.weights), axes, source.faces
+    )
     return {
         "name": np.array("open"),
         "v_template": vertices[0],

@@ -81,9 +81,7 @@ def _normals(points: np.ndarray, faces: np.ndarray) -> np.ndarray:
     return np.cross(b - a, c - a)
 
 
-def joint_corrective(
-    offset: np.ndarray, share: np.ndarray, vectors: np.ndarray, faces: np.ndarray
-) -> np.ndarray:
+def joint_corrective(offset: np.ndarray, share: np.ndarray, vectors: np.ndarray, faces: np.ndarray) -> np.ndarray:
     """Offsets (N, 3, 9) per entry of R - I for points `offset` (N, 3) from the joint, `share` (N,) moving with it.
 
     vectors (K, 3): rotations to learn from. faces: of the N points.

@@ -1,6 +1,6 @@
 """Pictures for the open hand's card: betas, joint motions, poses, joints inside the mesh. Look at them after every build.
 
-    python tools/open_hand/pictures.py         # needs this package only; writes docs/images/open_hand_*.png
+python tools/open_hand/pictures.py         # needs this package only; writes docs/images/open_hand_*.png
 """
 
 from __future__ import annotations
@@ -14,11 +14,12 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from open_hand.poses import FINGERS, joint_axes, relaxed_pose
+
 from hamer.checkpoints.hand_files import load_open_hand
 from hamer.hand_models import HandModel
 from hamer.rendering import Mesh, draw_keypoints, render
 from hamer.structures import Camera
-from open_hand.poses import FINGERS, joint_axes, relaxed_pose
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
 SKIN = (0.85, 0.72, 0.63)
@@ -116,7 +117,9 @@ def save(name: str, rows: list[list[np.ndarray]]) -> None:
     width = max(line.shape[1] for line in lines)
     lines = [np.pad(line, ((0, 0), (0, width - line.shape[1]), (0, 0)), constant_values=255) for line in lines]
     IMAGES.mkdir(parents=True, exist_ok=True)
-    cv2.imwrite(str(IMAGES / f"open_hand_{name}.png"), np.concatenate(lines, 0)[..., ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 9])
+    cv2.imwrite(
+        str(IMAGES / f"open_hand_{name}.png"), np.concatenate(lines, 0)[..., ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 9]
+    )
 
 
 def betas_sheet(studio: Studio) -> None:
@@ -137,8 +140,11 @@ def joints_sheet(studio: Studio) -> None:
     """The 21 joints inside the mesh, from four sides."""
     vertices, joints = studio.hand()
     views = [
-        (PALM, (0.0, 0.0), "palm"), (BACK, (0.0, 0.0), "back"), (THUMB_SIDE, (0.0, 0.0), "thumb's side"), (PALM, (30.0, 35.0), "turned"),
-    ]  # fmt: skip
+        (PALM, (0.0, 0.0), "palm"),
+        (BACK, (0.0, 0.0), "back"),
+        (THUMB_SIDE, (0.0, 0.0), "thumb's side"),
+        (PALM, (30.0, 35.0), "turned"),
+    ]
     row = [label(studio.draw(vertices, joints, view=v, turn=t, size=(300, 300)), text) for v, t, text in views]
     bent, bent_joints = studio.hand(studio.pose(POSES["fist"]))
     fist = [studio.draw(bent, bent_joints, view=v, turn=t, size=(300, 300)) for v, t, _ in views]
@@ -183,10 +189,11 @@ def poses_sheet(studio: Studio) -> None:
 def components_sheet(studio: Studio) -> None:
     """The first six pose components at -2 and +2 (radians along the component) around the mean."""
     mean, components = studio.arrays.hands_mean.astype(float), studio.arrays.hands_components.astype(float)
-    rows = [
-        [label(studio.draw(studio.hand(mean + a * c)[0], turn=(25.0, 30.0), size=(180, 190)), f"{i}: {a:+.1f}") for i, c in enumerate(components[:6])]
-        for a in (-1.2, 1.2)
-    ]  # fmt: skip
+    rows: list[list[np.ndarray]] = []
+    for amount in (-1.2, 1.2):
+        hands = [studio.hand(mean + amount * component)[0] for component in components[:6]]
+        drawn = [studio.draw(vertices, turn=(25.0, 30.0), size=(180, 190)) for vertices in hands]
+        rows.append([label(image, f"{i}: {amount:+.1f}") for i, image in enumerate(drawn)])
     save("components", rows)
 
 

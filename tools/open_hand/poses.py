@@ -68,4 +68,6 @@ def sample_poses(axes: np.ndarray, count: int, seed: int) -> np.ndarray:
 def pose_components(poses: np.ndarray) -> np.ndarray:
     """Orthonormal principal components (45, 45) of poses, strongest first, one a row."""
     offsets = poses - poses.mean(0)
-    return np.linalg.svd(offsets, full_matrices=True)[2] if len(poses) < 45 else np.linalg.eigh(offsets.T @ offsets)[1].T[::-1]
+    rows = np.linalg.eigh(offsets.T @ offsets)[1].T[::-1]
+    strongest = rows[np.arange(len(rows)), np.abs(rows).argmax(1)]
+    return rows * np.sign(strongest)[:, None]  # an eigenvector's sign is arbitrary: fix it

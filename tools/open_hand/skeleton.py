@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-
 from open_hand.mesh import smooth
 from open_hand.source import BONES, Source
 
@@ -37,7 +36,9 @@ REST_JOINTS = MM * np.array(
 )
 """Joints of the mean hand at rest (16, 3) metres."""
 
-REST_TIPS = MM * np.array([[1.5, -21.5, 79.5], [-72.5, 2.0, 29.0], [-81.0, 4.0, -4.5], [-62.0, 1.5, -34.5], [-29.0, 0.0, -53.0]])
+REST_TIPS = MM * np.array(
+    [[1.5, -21.5, 79.5], [-72.5, 2.0, 29.0], [-81.0, 4.0, -4.5], [-62.0, 1.5, -34.5], [-29.0, 0.0, -53.0]]
+)
 """Fingertips of the mean hand at rest, thumb to little (5, 3) metres."""
 
 FINGER_OF_ANNY = {"index": 2, "middle": 3, "little": 5, "ring": 4, "thumb": 1}
@@ -54,7 +55,7 @@ CHILD = {j: j + 1 for j in range(1, 16) if j % 3} | {3: 17, 6: 18, 9: 20, 12: 19
 PIVOT_OFFSETS = {
     "index1": (0.5, -5.0, -1.0),
     "middle1": (0.0, -5.5, 0.0),
-    "little1": (0.0, -4.0, 0.0),
+    "little1": (0.0, -5.0, 0.0),
     "ring1": (0.0, -5.0, 0.0),
     "thumb1": (6.0, -4.0, 5.0),
 }
@@ -69,6 +70,10 @@ CENTRING = 0.75
 
 TWIST = {"finger1-1": 12.0, "finger1-2": 26.0, "finger1-3": 34.0}
 """Degrees by which we turn anny's bones about themselves: its thumbnail looks sideways, MANO's half upwards."""
+
+
+THICKENING = {f"finger{n}-{k}": 1.08 for n in (2, 3, 4, 5) for k in (1, 2, 3)} | {"finger1-2": 1.08, "finger1-3": 1.12}
+"""anny's mean fingers are thinner, against its palm, than published breadths of fingers."""
 
 
 def twist(direction: np.ndarray, degrees: float) -> np.ndarray:
@@ -241,7 +246,12 @@ def _bone_maps(
             if joint:
                 bone = turn @ (ends[CHILD[joint]] - ends[joint]) / scale
                 along = target[CHILD[joint]] - target[joint]
-                maps[b] = twist(along, TWIST.get(name, 0.0)) @ axial_map(bone, along, scale) @ turn / scale
+                maps[b] = (
+                    twist(along, TWIST.get(name, 0.0))
+                    @ axial_map(bone, along, scale * THICKENING.get(name, 1.0))
+                    @ turn
+                    / scale
+                )
         else:  # a metacarpal: its head moves with the carpus, its end is the knuckle
             knuckle = JOINT_BONES.index(f"finger{int(name[-1]) + 1}-1")
             places[b] = target[0] + palm @ (heads[b] - ends[0])

