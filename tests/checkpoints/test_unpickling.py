@@ -189,6 +189,7 @@ def test_forged_flags_of_a_data_type_have_no_effect() -> None:
         _forged_array("O8", (3, "|", None, None, None, -1, -1, 63), b"a" * 16),
         _forged_array("f8", (3, "<", None, None, None, -1, -1, 0), b"a" * 17),
         _forged_array("M8[ns]", (3, "<", None, None, None, -1, -1, 0), b"a" * 16),
+        b"\x80\x02K\x01r\xff\xff\xff\xff.",  # a memo of 32 GB
         b"\x80\x02}(U\x01aK\x01",
         b"no pickle at all",
         b"",
@@ -289,6 +290,22 @@ def test_chumpy_concatenation() -> None:
     state = {"dterms": _value(["m0", "m1"]), "axis": _value(1), **parts}
     result = load_pickle(b"\x80\x02" + _chumpy("chumpy.reordering.Concatenate", state) + b".")
     np.testing.assert_array_equal(result, np.concatenate([SOURCE, SOURCE], 1))
+
+
+@pytest.mark.parametrize(
+    ("name", "terms"),
+    [
+        ("Tile", {"reps": (10**6, 10**6)}),
+        ("Repeat", {"repeats": 10**12}),
+        ("DiagFlat", {"k": 10**9}),
+        ("Diag", {"k": 10**9}),
+    ],
+)
+def test_chumpy_operations_cannot_fill_the_memory(name: str, terms: dict[str, Any]) -> None:
+    leaf = _chumpy("chumpy.ch.Ch", {"x": _value(np.ones(8))})
+    data = _chumpy(f"chumpy.reordering.{name}", {"a": leaf, **{key: _value(value) for key, value in terms.items()}})
+    with pytest.raises(UnreadablePickleError, match="larger than anything"):
+        load_pickle(b"\x80\x02" + data + b".")
 
 
 def test_unknown_chumpy_operation_is_named() -> None:

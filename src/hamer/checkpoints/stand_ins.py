@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 _MAX_ENTRIES = 1 << 27
-"""Largest array that a sparse matrix may unfold to (1 GiB of doubles); a MANO regressor has 12,448 entries."""
+"""Largest array that an object may unfold to (1 GiB of doubles); MANO's regressor has 12,448 entries."""
 
 
 class StandIn:
@@ -121,6 +121,21 @@ def _select(a: np.ndarray, idxs: Any, preferred_shape: Any) -> np.ndarray:
     return picked if preferred_shape is None else picked.reshape(preferred_shape)
 
 
+def _tile(a: np.ndarray, reps: Any) -> np.ndarray:
+    _check_size(a.size, int(np.prod(np.asarray(reps, float))))
+    return np.tile(a, reps)
+
+
+def _repeat(a: np.ndarray, repeats: Any, axis: int | None) -> np.ndarray:
+    _check_size(a.size, int(np.max(repeats)))
+    return np.repeat(a, repeats, axis)
+
+
+def _diagonal(a: np.ndarray, k: int) -> np.ndarray:
+    _check_size(a.size + abs(int(k)), a.size + abs(int(k)) if a.ndim == 1 else 1)
+    return np.diag(a, k)
+
+
 def _at_least(a: np.ndarray, ndims: int) -> np.ndarray:
     return {1: np.atleast_1d, 2: np.atleast_2d, 3: np.atleast_3d}[int(ndims)](a)
 
@@ -134,10 +149,10 @@ _OPERATIONS: dict[str, type[StandIn]] = {
     "Roll": _operation("Roll", lambda a, shift, axis: np.roll(a, shift, axis), shift=..., axis=None),
     "Rot90": _operation("Rot90", lambda a, k: np.rot90(a, k), k=1),
     "Sort": _operation("Sort", lambda a, axis: np.sort(a, axis), axis=-1),
-    "Tile": _operation("Tile", lambda a, reps: np.tile(a, reps), reps=...),
-    "Repeat": _operation("Repeat", lambda a, repeats, axis: np.repeat(a, repeats, axis), repeats=..., axis=None),
-    "Diag": _operation("Diag", lambda a, k: np.diag(a, k), k=0),
-    "DiagFlat": _operation("DiagFlat", lambda a, k: np.diagflat(a, k), k=0),
+    "Tile": _operation("Tile", _tile, reps=...),
+    "Repeat": _operation("Repeat", _repeat, repeats=..., axis=None),
+    "Diag": _operation("Diag", _diagonal, k=0),
+    "DiagFlat": _operation("DiagFlat", lambda a, k: _diagonal(a.ravel(), k), k=0),
     "AtleastNd": _operation("AtleastNd", _at_least, ndims=...),
     "Concatenate": _Concatenate,
 }
@@ -158,4 +173,4 @@ SPARSE_CLASSES: dict[str, type[StandIn]] = {
 
 def _check_size(rows: int, columns: int) -> None:
     if rows < 0 or columns < 0 or rows * columns > _MAX_ENTRIES:
-        raise ValueError(f"sparse matrix of {rows} x {columns} is larger than anything a hand model holds")
+        raise ValueError(f"array of {rows} x {columns} entries is larger than anything a hand model holds")

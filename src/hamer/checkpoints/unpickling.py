@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import io
 import pickle
+import pickletools
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -42,17 +43,16 @@ def load_pickle(
         FileNotFoundError: there is no such file.
     """
     if isinstance(source, (str, Path)):
-        with Path(source).open("rb") as file:
-            return _load(file, f"{source}", allow, encoding)
+        return _load(Path(source).read_bytes(), f"{source}", allow, encoding)
     if isinstance(source, (bytes, bytearray, memoryview)):
-        return _load(io.BytesIO(source), f"pickle of {len(source)} bytes", allow, encoding)
-    return _load(source, str(getattr(source, "name", "pickle")), allow, encoding)
+        return _load(bytes(source), f"pickle of {len(source)} bytes", allow, encoding)
+    return _load(source.read(), str(getattr(source, "name", "pickle")), allow, encoding)
 
 
-def _load(file: BinaryIO, name: str, allow: Mapping[str, Any] | None, encoding: str) -> Any:
-    reader = AllowListUnpickler(file, name=name, allow=allow, encoding=encoding)
+def _load(data: bytes, name: str, allow: Mapping[str, Any] | None, encoding: str) -> Any:
     try:
-        return to_plain(reader.load())
+        _check_stream(data)
+        return to_plain(AllowListUnpickler(io.BytesIO(data), name=name, allow=allow, encoding=encoding).load())
     except UnsafeFileError:
         raise
     except Exception as error:  # a damaged stream fails in as many ways as there are opcodes
@@ -60,6 +60,16 @@ def _load(file: BinaryIO, name: str, allow: Mapping[str, Any] | None, encoding: 
             f"{name} must be a complete pickle of arrays and plain containers, but reading it failed with "
             f"{type(error).__name__}: {error}. The file is probably truncated or damaged: fetch or copy it again"
         ) from error
+
+
+def _check_stream(data: bytes) -> None:
+    """Walk over the instructions without obeying them: lengths must fit the data, and so must numbers of the memo.
+
+    The unpickler would set aside 8 bytes for every memo number below the one named: 32 GB for a forged one.
+    """
+    for opcode, argument, _ in pickletools.genops(data):
+        if opcode.name.endswith("PUT") and isinstance(argument, int) and argument > len(data):
+            raise ValueError(f"memo number {argument} in a pickle of {len(data)} bytes")
 
 
 class AllowListUnpickler(pickle.Unpickler):
