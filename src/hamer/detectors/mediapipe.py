@@ -112,8 +112,9 @@ class MediapipeDetector:
         """
         origin = np.arange(len(palms))
         start = regions_from_palms(palms.boxes, palms.keypoints)
-        guesses = self._landmarks(picture, start)
-        unsure = guesses.presence < _SEEN
+        tones = np.where(origin < self.effort.color_palms, COLOR, GREY)
+        guesses = self._landmarks(picture, start.changed(tone=tones))
+        unsure = (tones == COLOR) & (guesses.presence < _SEEN)
         grey = self._landmarks(picture, start[unsure].changed(tone=GREY))
         guesses = _replaced(guesses, unsure, grey, margin=_GREY_IS_BETTER)
         alive = guesses.presence > _LEAST_FIRST_PRESENCE

@@ -14,8 +14,9 @@ from numpy.typing import ArrayLike
 
 from hamer.detectors.skeleton import INDEX_MCP, MIDDLE_MCP, RING_MCP, WRIST
 
-#: Tones. The networks were trained on bare skin: without colours a coloured glove looks like a hand to the landmark
-#: model, and the palm detector sees dark gloves and hands in shadow when they are brightened.
+#: Tones. The networks were trained on bare skin in good light. Without colours, and with the middle of the crop well
+#: exposed, a coloured glove looks like a hand to the landmark model; the palm detector sees dark gloves and hands in
+#: shadow when they are brightened.
 COLOR, GREY, BRIGHT = 0, 1, 2
 
 
@@ -170,8 +171,19 @@ class Pyramid:
 
 def _toned(crop: np.ndarray, tone: int) -> np.ndarray:
     """A crop (H, W, 3) in 0..1 in one of the tones."""
-    if tone == GREY:
-        return np.repeat(crop.mean(-1, keepdims=True), 3, -1)
+    if tone == COLOR:
+        return crop
+    crop = np.clip(crop, 0, 1)
     if tone == BRIGHT:
-        return np.sqrt(crop)
-    return crop
+        return _exposed(crop, crop, target=0.55, darkest=0.7)
+    grey = crop.mean(-1, keepdims=True)
+    quarter = len(grey) // 4
+    middle = grey[quarter:-quarter, quarter:-quarter]
+    return np.repeat(_exposed(grey, middle, target=0.45, darkest=1.6), 3, -1)
+
+
+def _exposed(crop: np.ndarray, part: np.ndarray, *, target: float, darkest: float) -> np.ndarray:
+    """`crop` with the gamma, 0.35 to `darkest`, that brings the mean of its `part` to `target`."""
+    mean = float(np.clip(part.mean(), 0.01, 0.99))
+    gamma = float(np.clip(np.log(target) / np.log(mean), 0.35, darkest))
+    return crop ** np.float32(gamma)

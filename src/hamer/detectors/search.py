@@ -18,6 +18,7 @@ class Effort:
     further shows nothing new; `overlap`: of neighbouring tiles; `views`: ways (mirrored, turned in degrees, tone) in
     which the tiles of the two coarsest levels are looked at, `fine_views` those of the others; `least_palm`: score from
     which palms are followed, at most `most_palms` of them, the best, which bounds the time that a picture can cost;
+    the best `color_palms` are followed with and without colours, the others only without, which shows gloves and skin;
     `agreement`: ways (mirrored, turned in degrees, enlarged) to look again at a hand to see whether its joints stay.
     """
 
@@ -28,6 +29,7 @@ class Effort:
     fine_views: tuple[tuple[bool, float, int], ...]
     least_palm: float
     most_palms: int
+    color_palms: int
     agreement: tuple[tuple[bool, float, float], ...]
 
 
@@ -40,10 +42,11 @@ EFFORTS = {
         finest=0.5,
         least_tile=128,
         overlap=0.25,
-        views=(_PLAIN,),
+        views=(_PLAIN, _MIRRORED),
         fine_views=(_PLAIN,),
-        least_palm=0.4,
+        least_palm=0.15,
         most_palms=16,
+        color_palms=16,
         agreement=((True, 0.0, 1.0),),
     ),
     "normal": Effort(
@@ -52,8 +55,9 @@ EFFORTS = {
         overlap=0.3,
         views=(_PLAIN, _BRIGHTENED),
         fine_views=(_PLAIN, _BRIGHTENED),
-        least_palm=0.2,
-        most_palms=48,
+        least_palm=0.1,
+        most_palms=192,
+        color_palms=16,
         agreement=((True, 0.0, 1.0), (False, 20.0, 1.0), (False, -20.0, 1.0), (True, 0.0, 1.2)),
     ),
     "thorough": Effort(
@@ -62,8 +66,9 @@ EFFORTS = {
         overlap=0.5,
         views=(_PLAIN, *_TURNED, _MIRRORED, _BRIGHTENED),
         fine_views=(_PLAIN, _MIRRORED, _BRIGHTENED),
-        least_palm=0.12,
-        most_palms=256,
+        least_palm=0.06,
+        most_palms=512,
+        color_palms=64,
         agreement=(
             (True, 0.0, 1.0),
             (False, 25.0, 1.0),
