@@ -11,6 +11,7 @@ import pytest
 
 from hamer.assets.manifest import ASSETS, Asset, Member, WebFile
 from hamer.cli import fetch
+from hamer.cli.progress import DownloadBars
 from hamer.errors import AssetError
 
 
@@ -85,7 +86,7 @@ def test_wrong_use(tmp_path: Path) -> None:
 
 
 def test_bars_follow_restarts(capsys: pytest.CaptureFixture[str]) -> None:
-    with fetch._Bars() as bars:
+    with DownloadBars() as bars:
         bars("file", 600_000, 1_000_000)  # an earlier run brought this
         bars("file", 1_000_000, 1_000_000)
         bars("file", 10, 1_000_000)  # begun again

@@ -33,7 +33,9 @@ def build_parser() -> argparse.ArgumentParser:
     """The parser of all commands; a command's heavy imports happen when it runs."""
     parser = argparse.ArgumentParser(prog="hamer", description="Hand mesh recovery from photos.")
     parser.add_argument("--version", action="version", version=f"hamer {__version__}")
-    parser.add_argument("--verbose", action="store_true", help="show the log of what is done, and where errors come from")
+    parser.add_argument(
+        "--verbose", action="store_true", help="show the log of what is done, and where errors come from"
+    )
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND")
     for command in COMMANDS:
         importlib.import_module(f"hamer.cli.{command}").add_parser(subparsers)

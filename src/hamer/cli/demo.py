@@ -188,6 +188,8 @@ def _build(args: argparse.Namespace) -> HandReconstructor:
     options: dict[str, Any] = {} if args.threads is None else {"threads": args.threads}
     if args.boxes:
         detector, options = "boxes", {**options, "boxes": args.boxes}
+    elif detector == "mediapipe":
+        _fetch_landmark_models()
     return HandReconstructor.from_pretrained(
         weights,
         detector=detector,
@@ -199,6 +201,17 @@ def _build(args: argparse.Namespace) -> HandReconstructor:
         device=args.device,
         precision=args.precision,
     )
+
+
+def _fetch_landmark_models() -> None:
+    """Fetch the detector's models now, where they are not here, so that the wait is seen."""
+    from hamer import assets
+    from hamer.cli.progress import DownloadBars
+
+    if not assets.status("hand_landmarker").present:
+        print("fetching the landmark models, once (8 MB; 35 MB by way of the package index)")
+        with DownloadBars() as bars:
+            assets.landmark_models(bars)
 
 
 def _options(args: argparse.Namespace, reconstructor: HandReconstructor, outputs: Outputs) -> dict[str, Any]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import sys
-from types import TracebackType
 from typing import Any
 
 from hamer import assets
 from hamer.assets.manifest import GROUPS, ByHand, Wheel, expand
+from hamer.cli.progress import DownloadBars
 from hamer.errors import AssetError
 
 _EXAMPLES = """\
@@ -68,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _fetch(name: str, args: argparse.Namespace) -> int:
-    with _Bars() as bars:
+    with DownloadBars() as bars:
         try:
             paths = assets.fetch(
                 name,
@@ -137,36 +137,3 @@ def _plan(name: str, args: argparse.Namespace) -> None:
 
 def _size(count: int) -> str:
     return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"
-
-
-class _Bars:
-    """Progress bars, one a label, with rate and remaining time; used as the `progress` of `assets.fetch`."""
-
-    def __init__(self) -> None:
-        self._bar: Any = None
-        self._label = ""
-
-    def __call__(self, label: str, done: int, total: int | None) -> None:
-        from tqdm import tqdm
-
-        if self._bar is None or label != self._label:
-            self.close()
-            # what an earlier run brought counts as done, but not for the rate
-            self._bar = tqdm(total=total, initial=done, desc=label, unit="B", unit_scale=True, unit_divisor=1000)
-            self._label = label
-        self._bar.total = total
-        self._bar.update(done - self._bar.n)
-
-    def close(self) -> None:
-        """End the bar that is shown, if any."""
-        if self._bar is not None:
-            self._bar.close()
-            self._bar = None
-
-    def __enter__(self) -> _Bars:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
