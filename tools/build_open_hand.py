@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -59,7 +60,7 @@ def build(source: Source, seed: int = 7) -> dict[str, np.ndarray]:
     }
 
 
-def compact(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+def compact(arrays: dict[str, np.ndarray]) -> dict[str, Any]:
     """The same with small types: float32, float16 for the offsets of poses, int16 for indices."""
     types = {"f": np.float32, "i": np.int16}
     small = {name: a.astype(types.get(a.dtype.kind, a.dtype)) for name, a in arrays.items()}

