@@ -14,7 +14,7 @@ import hamer
 
 PACKAGE = Path(hamer.__file__).parent
 ROOMS = (
-    "errors", "assets", "configs", "structures", "geometry", "hand_models", "checkpoints", "models", "crops", "detectors",
+    "errors", "lazy", "assets", "configs", "structures", "geometry", "hand_models", "checkpoints", "models", "crops", "detectors",
     "fitting", "rendering", "export", "pipeline", "results", "datasets", "evaluation", "training", "distributed", "web", "cli",
     "utils",
 )  # fmt: skip

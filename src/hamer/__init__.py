@@ -10,8 +10,9 @@ Names are resolved when they are first used, so that `import hamer` is silent an
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from hamer.lazy import lazy_names
 
 if TYPE_CHECKING:
     from hamer.pipeline import HandReconstructor
@@ -33,19 +34,16 @@ __all__ = [
     "save",
 ]
 
-_HOME = {
+_HOMES = {
+    "Camera": "hamer.structures",
+    "Detections": "hamer.structures",
+    "Hand": "hamer.structures",
+    "HandBoxes": "hamer.structures",
+    "HandParameters": "hamer.structures",
     "HandReconstructor": "hamer.pipeline",
+    "Reconstruction": "hamer.structures",
     "overlay": "hamer.results",
     "save": "hamer.results",
-    **dict.fromkeys(["Camera", "Detections", "Hand", "HandBoxes", "HandParameters", "Reconstruction"], "hamer.structures"),
 }
 
-
-def __getattr__(name: str) -> Any:
-    if name in _HOME:
-        return getattr(importlib.import_module(_HOME[name]), name)
-    raise AttributeError(f"module 'hamer' has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)

@@ -6,8 +6,9 @@ hands of several pictures at once on one device). `reference.py` and `batched.py
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from hamer.lazy import lazy_names
 
 if TYPE_CHECKING:
     from hamer.crops.affine import crop_to_picture, picture_to_crop
@@ -19,18 +20,18 @@ if TYPE_CHECKING:
     from hamer.crops.windows import crop_windows
 
 _HOMES = {
-    "Augmentation": "augmentation",
-    "CropBatch": "batch",
-    "IMAGE_MEAN": "normalisation",
-    "IMAGE_STD": "normalisation",
-    "crop_pictures": "reference",
-    "crop_to_picture": "affine",
-    "crop_windows": "windows",
-    "denormalise": "normalisation",
-    "hand_crops": "reference",
-    "normalise": "normalisation",
-    "picture_to_crop": "affine",
-    "torch_crops": "batched",
+    "Augmentation": "hamer.crops.augmentation",
+    "CropBatch": "hamer.crops.batch",
+    "IMAGE_MEAN": "hamer.crops.normalisation",
+    "IMAGE_STD": "hamer.crops.normalisation",
+    "crop_pictures": "hamer.crops.reference",
+    "crop_to_picture": "hamer.crops.affine",
+    "crop_windows": "hamer.crops.windows",
+    "denormalise": "hamer.crops.normalisation",
+    "hand_crops": "hamer.crops.reference",
+    "normalise": "hamer.crops.normalisation",
+    "picture_to_crop": "hamer.crops.affine",
+    "torch_crops": "hamer.crops.batched",
 }
 
 __all__ = [
@@ -48,12 +49,4 @@ __all__ = [
     "torch_crops",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)

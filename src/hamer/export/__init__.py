@@ -6,8 +6,9 @@ first and the path second, writes in one step (no half files), and returns the p
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from hamer.lazy import lazy_names
 
 if TYPE_CHECKING:
     from hamer.export.meshes import Frame as Frame
@@ -24,29 +25,22 @@ if TYPE_CHECKING:
     from hamer.export.tables import write_npz as write_npz
     from hamer.export.viewer import write_html as write_html
 
-_HOME = {
-    "Frame": "meshes",
-    "SCHEMA": "tables",
-    "meshes_of": "meshes",
-    "read_json": "tables",
-    "read_npz": "tables",
-    "reconstruction_from_dict": "tables",
-    "reconstruction_to_dict": "tables",
-    "write_glb": "meshes",
-    "write_html": "viewer",
-    "write_json": "tables",
-    "write_npz": "tables",
-    "write_obj": "meshes",
-    "write_ply": "meshes",
+_HOMES = {
+    "Frame": "hamer.export.meshes",
+    "SCHEMA": "hamer.export.tables",
+    "meshes_of": "hamer.export.meshes",
+    "read_json": "hamer.export.tables",
+    "read_npz": "hamer.export.tables",
+    "reconstruction_from_dict": "hamer.export.tables",
+    "reconstruction_to_dict": "hamer.export.tables",
+    "write_glb": "hamer.export.meshes",
+    "write_html": "hamer.export.viewer",
+    "write_json": "hamer.export.tables",
+    "write_npz": "hamer.export.tables",
+    "write_obj": "hamer.export.meshes",
+    "write_ply": "hamer.export.meshes",
 }
-__all__ = sorted(_HOME)
 
+__all__ = sorted(_HOMES)
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)

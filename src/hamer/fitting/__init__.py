@@ -7,8 +7,9 @@ Results are in the right-hand convention: see `hamer.fitting.options`.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from hamer.lazy import lazy_names
 
 if TYPE_CHECKING:
     from hamer.fitting.fit import fit_hands as fit_hands
@@ -16,12 +17,13 @@ if TYPE_CHECKING:
     from hamer.fitting.options import HandFit as HandFit
     from hamer.fitting.options import HandPose as HandPose
 
-_HOMES = {"fit_hands": "fit", "FitOptions": "options", "HandFit": "options", "HandPose": "options"}
+_HOMES = {
+    "FitOptions": "hamer.fitting.options",
+    "HandFit": "hamer.fitting.options",
+    "HandPose": "hamer.fitting.options",
+    "fit_hands": "hamer.fitting.fit",
+}
+
 __all__ = ["FitOptions", "HandFit", "HandPose", "fit_hands"]
 
-
-def __getattr__(name: str) -> Any:
-    """Load a public name on first use, so that importing the room costs nothing."""
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)

@@ -5,8 +5,9 @@ Nothing here opens files: `hamer.checkpoints.hand_files` reads and writes `HandM
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from hamer.lazy import lazy_names
 
 if TYPE_CHECKING:
     from hamer.hand_models.arrays import HandModelArrays as HandModelArrays
@@ -14,12 +15,13 @@ if TYPE_CHECKING:
     from hamer.hand_models.layer import HandOutput as HandOutput
     from hamer.hand_models.layer import mirror_output as mirror_output
 
-_HOMES = {"HandModelArrays": "arrays", "HandModel": "layer", "HandOutput": "layer", "mirror_output": "layer"}
+_HOMES = {
+    "HandModel": "hamer.hand_models.layer",
+    "HandModelArrays": "hamer.hand_models.arrays",
+    "HandOutput": "hamer.hand_models.layer",
+    "mirror_output": "hamer.hand_models.layer",
+}
+
 __all__ = ["HandModel", "HandModelArrays", "HandOutput", "mirror_output"]
 
-
-def __getattr__(name: str) -> Any:
-    """Load a public name on first use, so that importing the room costs nothing."""
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)

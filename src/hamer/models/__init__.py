@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from hamer.lazy import lazy_names
+
 _HOMES = {
     "Discriminator": "hamer.models.discriminator",
     "HAMER": "hamer.models.hamer",
@@ -20,18 +22,12 @@ _HOMES = {
 
 __all__ = ["DEFAULT_CHECKPOINT", *_HOMES]
 
+_lookup, __dir__ = lazy_names(__name__, _HOMES)
+
 
 def __getattr__(name: str) -> Any:
     if name == "DEFAULT_CHECKPOINT":  # read each time: HAMER_DATA may be set after the import
         from hamer.configs.reader import data_dir
 
         return f"{data_dir()}/hamer_ckpts/checkpoints/hamer.ckpt"
-    if name in _HOMES:
-        import importlib
-
-        return getattr(importlib.import_module(_HOMES[name]), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+    return _lookup(name)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from hamer.lazy import lazy_names
 
 if TYPE_CHECKING:
     from hamer.pipeline.estimators import FittingEstimator, NetworkEstimator
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FittingEstimator", "HandReconstructor", "NetworkEstimator", "Picture", "list_pictures", "read_picture"]
 
-_HOME = {
+_HOMES = {
     "FittingEstimator": "hamer.pipeline.estimators",
     "HandReconstructor": "hamer.pipeline.reconstructor",
     "NetworkEstimator": "hamer.pipeline.estimators",
@@ -21,8 +22,4 @@ _HOME = {
     "read_picture": "hamer.pipeline.pictures",
 }
 
-
-def __getattr__(name: str) -> Any:
-    if name in _HOME:
-        return getattr(importlib.import_module(_HOME[name]), name)
-    raise AttributeError(f"module 'hamer.pipeline' has no attribute {name!r}")
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)

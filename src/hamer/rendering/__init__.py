@@ -6,8 +6,9 @@ Names are resolved on first use, so that importing this package loads neither Nu
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from hamer.lazy import lazy_names
 
 if TYPE_CHECKING:
     from hamer.rendering.keypoints import draw_keypoints as draw_keypoints
@@ -20,25 +21,18 @@ if TYPE_CHECKING:
     from hamer.rendering.renderer import side_view as side_view
     from hamer.rendering.renderer import warmup as warmup
 
-_HOME = {
-    "LIGHT_BLUE": "meshes",
-    "Mesh": "meshes",
-    "Rendered": "renderer",
-    "composite": "renderer",
-    "draw_keypoints": "keypoints",
-    "overlay": "renderer",
-    "render": "renderer",
-    "side_view": "renderer",
-    "warmup": "renderer",
+_HOMES = {
+    "LIGHT_BLUE": "hamer.rendering.meshes",
+    "Mesh": "hamer.rendering.meshes",
+    "Rendered": "hamer.rendering.renderer",
+    "composite": "hamer.rendering.renderer",
+    "draw_keypoints": "hamer.rendering.keypoints",
+    "overlay": "hamer.rendering.renderer",
+    "render": "hamer.rendering.renderer",
+    "side_view": "hamer.rendering.renderer",
+    "warmup": "hamer.rendering.renderer",
 }
-__all__ = sorted(_HOME)
 
+__all__ = sorted(_HOMES)
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)

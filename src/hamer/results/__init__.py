@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from hamer.lazy import lazy_names
 
 if TYPE_CHECKING:
     from hamer.results.run_folder import RunFolder
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Outputs", "RunFolder", "hand_sheet", "overlay", "save"]
 
-_HOME = {
+_HOMES = {
     "Outputs": "hamer.results.writing",
     "RunFolder": "hamer.results.run_folder",
     "hand_sheet": "hamer.results.sheets",
@@ -20,8 +21,4 @@ _HOME = {
     "save": "hamer.results.writing",
 }
 
-
-def __getattr__(name: str) -> Any:
-    if name in _HOME:
-        return getattr(importlib.import_module(_HOME[name]), name)
-    raise AttributeError(f"module 'hamer.results' has no attribute {name!r}")
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from hamer.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from hamer.utils.recursive import recursive_to
+    from hamer.utils.mesh_renderer import MeshRenderer as MeshRenderer
+    from hamer.utils.recursive import recursive_to as recursive_to
+    from hamer.utils.renderer import Renderer as Renderer
+    from hamer.utils.renderer import cam_crop_to_full as cam_crop_to_full
+    from hamer.utils.skeleton_renderer import SkeletonRenderer as SkeletonRenderer
 
 _HOMES = {
-    "Evaluator": "hamer.utils.pose_utils",
     "MeshRenderer": "hamer.utils.mesh_renderer",
     "Renderer": "hamer.utils.renderer",
     "SkeletonRenderer": "hamer.utils.skeleton_renderer",
@@ -18,15 +21,6 @@ _HOMES = {
     "recursive_to": "hamer.utils.recursive",
 }
 
-__all__ = ["recursive_to"]
+__all__ = ["MeshRenderer", "Renderer", "SkeletonRenderer", "cam_crop_to_full", "recursive_to"]
 
-
-def __getattr__(name: str) -> Any:
-    home = _HOMES.get(name)
-    if home is not None and importlib.util.find_spec(home) is not None:
-        return getattr(importlib.import_module(home), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted(name for name, home in _HOMES.items() if importlib.util.find_spec(home) is not None)
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)
