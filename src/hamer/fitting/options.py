@@ -44,7 +44,7 @@ class FitOptions:
         tolerance: relative decrease of the cost below which a hand is done.
     """
 
-    sigma_2d: float = 0.02
+    sigma_2d: float = 0.014
     outlier_2d: float = 0.15
     sigma_3d: float = 0.020
     sigma_3d_depth: float = 0.010
