@@ -1,0 +1,112 @@
+"""The network inside the pipeline gives what the network alone gives, under a real camera."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from hamer.crops import hand_crops
+from hamer.geometry.cameras import cam_crop_to_full, project_with_camera
+from hamer.geometry.mirroring import mirror_axis_angle, mirror_points
+from hamer.geometry.rotations import rotmat_to_aa
+from hamer.hand_models import HandModel
+from hamer.models import HamerConfig, ViTConfig, build_hamer
+from hamer.models.config import DecoderConfig
+from hamer.pipeline import HandReconstructor, NetworkEstimator
+from hamer.structures import Camera, HandBoxes
+
+from .conftest import CAMERA, KnownHands, boxes_of, joints_of
+
+BOXES = np.array([[100, 80, 260, 270], [300, 60, 420, 190], [380, 200, 600, 460]], np.float32)
+SIDES = np.array([True, False, True])
+
+
+@pytest.fixture(scope="module")
+def network(open_hand: HandModel) -> Any:
+    """A small network with random weights around the open hand, whose read-outs are damped so that hands stay hands."""
+    torch.manual_seed(0)
+    config = HamerConfig(ViTConfig(96, 2, 3), DecoderConfig(depth=2, context_dim=96))
+    model = build_hamer(config, open_hand.arrays)
+    for name, value in model.mano_head.named_parameters():
+        if name.startswith("dec"):
+            torch.nn.init.normal_(value, std=0.01)
+    with torch.no_grad():
+        model.mano_head.deccam.bias.copy_(torch.tensor([0.0, 0.05, -0.03]))
+    return model.eval()
+
+
+@pytest.fixture(scope="module")
+def picture() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 255, (480, 640, 3), np.uint8)
+
+
+def run(network: Any, picture: np.ndarray, found: HandBoxes, camera: Camera, **options: Any) -> list:
+    estimator = NetworkEstimator(network, **options)
+    return HandReconstructor(KnownHands(found), estimator)(picture, camera=camera).hands
+
+
+def test_parameters_and_projection_are_the_networks(network: Any, picture: np.ndarray) -> None:
+    crops = hand_crops(picture, BOXES, SIDES, rescale_factor=2.0)
+    with torch.inference_mode():
+        output = network(crops.to_batch())
+    hands = run(network, picture, HandBoxes(BOXES, SIDES, np.ones(3)), CAMERA, batch_size=2)
+    in_picture = crops.to_picture((output["pred_keypoints_2d"].numpy() + 0.5) * 256)
+    pose = rotmat_to_aa(output["pred_mano_params"]["hand_pose"]).numpy()
+    assert len(hands) == 3
+    for i, hand in enumerate(hands):
+        expected = pose[i] if SIDES[i] else mirror_axis_angle(pose[i])
+        np.testing.assert_allclose(
+            hand.parameters.hand_pose, expected.reshape(45), atol=1e-5
+        )  # float32, other batch size
+        # Weak perspective in the crop against true perspective, of a hand far from the axis: they differ by its depth over
+        # its distance, and by how much it is seen from the side.
+        size = np.ptp(in_picture[i], axis=0).max()
+        assert np.linalg.norm(hand.keypoints_2d - in_picture[i], axis=-1).mean() / size < 0.1
+        np.testing.assert_allclose(project_with_camera(hand.joints, CAMERA), hand.keypoints_2d, atol=1e-2)
+
+
+def test_under_the_originals_camera_hands_stand_where_the_original_puts_them(network: Any, picture: np.ndarray) -> None:
+    crops = hand_crops(picture, BOXES, SIDES, rescale_factor=2.0)
+    batch = crops.to_batch()
+    with torch.inference_mode():
+        output = network(batch)
+    focal = 5000 / 256 * 640
+    cam = output["pred_cam"] * torch.tensor([[1.0, 1.0, 1.0], [1.0, -1.0, 1.0], [1.0, 1.0, 1.0]])
+    expected = cam_crop_to_full(cam, batch["box_center"], batch["box_size"], batch["img_size"], focal).numpy()
+    hands = run(network, picture, HandBoxes(BOXES, SIDES, np.ones(3)), Camera(focal, focal, 320, 240))
+    for hand, translation in zip(hands, expected, strict=True):
+        # from so far away perspective is nearly weak perspective: a hundredth of the distance, half a centimetre across
+        assert hand.camera_translation[2] == pytest.approx(translation[2], rel=0.01)
+        np.testing.assert_allclose(hand.camera_translation[:2], translation[:2], atol=0.005)
+
+
+def test_a_left_hand_is_the_mirror_image_of_the_same_right_hand(network: Any, picture: np.ndarray) -> None:
+    """Mirroring the picture about its centre turns a left hand into a right one; the results must mirror too."""
+    width, camera = picture.shape[1], Camera(600, 600, 319.5, 240)
+    mirrored = BOXES[:1].copy()
+    mirrored[:, [0, 2]] = width - 1 - BOXES[:1][:, [2, 0]]
+    (left,) = run(network, picture, HandBoxes(BOXES[:1], [False], [1.0]), camera)
+    (right,) = run(network, picture[:, ::-1].copy(), HandBoxes(mirrored, [True], [1.0]), camera)
+    np.testing.assert_allclose(
+        left.vertices, mirror_points(right.vertices), atol=2e-4
+    )  # crops differ by rounding at 1/32 px
+
+
+def test_batches_change_nothing(network: Any, picture: np.ndarray) -> None:
+    found = HandBoxes(BOXES, SIDES, np.ones(3))
+    one, all_ = (run(network, picture, found, CAMERA, batch_size=n) for n in (1, 8))
+    for a, b in zip(one, all_, strict=True):
+        np.testing.assert_allclose(a.vertices, b.vertices, atol=1e-4)  # the order of float32 sums differs
+
+
+def test_refinement_follows_the_keypoints(network: Any, picture: np.ndarray, open_hand: HandModel) -> None:
+    truth = joints_of(open_hand, is_right=True, position=(0.0, 0.0, 0.7))
+    found = boxes_of([truth], [True])
+    assert found.keypoints_2d is not None
+    plain, refined = (run(network, picture, found, CAMERA, refine=r)[0] for r in (False, True))
+    target = found.keypoints_2d[0, :, :2]
+    before, after = (np.linalg.norm(h.keypoints_2d - target, axis=-1).mean() for h in (plain, refined))
+    assert after < 0.5 * before
