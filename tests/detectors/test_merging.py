@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from hamer.detectors.handedness import settle_sides
@@ -24,8 +26,8 @@ def _open_hand(x: float, y: float, size: float, mirrored: bool = False) -> np.nd
     return points + np.array([x, y])
 
 
-def _hands(*entries: tuple[np.ndarray, float, float]) -> Consensus:
-    """Hands from (joints, right-hand probability, score)."""
+def _hands(*entries: Any) -> Consensus:
+    """Hands from (joints, right-hand probability, score[, presence])."""
     points = np.stack([entry[0] for entry in entries])
     n = len(points)
     return Consensus(
@@ -33,7 +35,7 @@ def _hands(*entries: tuple[np.ndarray, float, float]) -> Consensus:
         spreads=np.full((n, 21), 0.02),
         world=np.zeros((n, 21, 3)),
         right=np.array([entry[1] for entry in entries]),
-        presence=np.full(n, 0.9),
+        presence=np.array([entry[3] if len(entry) > 3 else 0.97 for entry in entries]),
         least_presence=np.full(n, 0.8),
         sizes=np.ptp(points, axis=1).max(-1),
         palm_scores=np.full(n, 0.7),
@@ -72,6 +74,11 @@ def test_a_hand_read_as_its_mirror_image_is_dropped() -> None:
 def test_interlocked_hands_are_both_kept() -> None:
     right, left = _open_hand(100, 100, 60), _open_hand(118, 80, 60, mirrored=True)
     assert len(merge_hands(_hands((right, 0.95, 0.97), (left, 0.05, 0.93)))) == 2
+
+
+def test_a_less_sure_reading_within_a_hand_is_dropped() -> None:
+    right, reading = _open_hand(100, 100, 60), _open_hand(105, 85, 40, mirrored=True)
+    assert len(merge_hands(_hands((right, 0.95, 0.99, 0.99), (reading, 0.05, 0.9, 0.88)))) == 1
 
 
 def test_hands_apart_are_both_kept_whatever_their_side() -> None:

@@ -20,7 +20,7 @@ from hamer.detectors.handedness import settle_sides
 from hamer.detectors.landmarks import Guesses, LandmarkModel
 from hamer.detectors.merging import Consensus, agree, merge_hands, merge_palms, unite
 from hamer.detectors.palm import PalmDetector, Palms
-from hamer.detectors.pictures import check_pictures
+from hamer.detectors.pictures import check_pictures, well_exposed
 from hamer.detectors.regions import COLOR, GREY, Pyramid, Regions, regions_from_keypoints, regions_from_palms
 from hamer.detectors.scoring import hand_scores, joint_confidences
 from hamer.detectors.search import EFFORTS, tiles, worth_looking
@@ -35,6 +35,8 @@ _LEAST_FIRST_PRESENCE, _LEAST_SECOND_PRESENCE, _LEAST_PRESENCE = 0.05, 0.25, 0.5
 #: Presence from which no look without colours, and no third pass, is needed.
 _SEEN, _CERTAIN = 0.6, 0.97
 _LEAST_SIZE = 8.0
+#: Sightings of a palm that a box given by the caller is worth.
+_TOLD = 30
 #: Colours are kept unless the hand is seen this much better without them.
 _GREY_IS_BETTER = 0.1
 
@@ -88,12 +90,14 @@ class MediapipeDetector:
     def candidates(self, image: np.ndarray) -> Consensus:
         """Everything in a picture that could be a hand, unmerged duplicates removed, however low its score."""
         height, width = image.shape[:2]
-        picture = Pyramid(image)
+        picture = Pyramid(well_exposed(image))
         places = tiles(width, height, self.effort)
-        places = places[worth_looking(image, places)]
+        places = places[worth_looking(picture.image, places)]
         found, _ = self._palms(picture, places, self.effort.least_palm)
         palms, support = merge_palms(found)
-        palms, support = palms[: self.effort.most_palms], support[: self.effort.most_palms]
+        # Real palms are seen in several tiles; ranked so, the first 72 hold what the first 192 by score alone hold.
+        best = np.argsort(-palms.scores * np.log1p(support), kind="stable")[: self.effort.most_palms]
+        palms, support = palms[best], support[best]
         return merge_hands(self._look_again(picture, *self._follow(picture, palms, support)))
 
     def _one(self, image: np.ndarray) -> HandBoxes:
@@ -141,7 +145,7 @@ class MediapipeDetector:
         points, spreads, world, right = agree(looks)
         presence = np.stack([look.presence for look in looks])
         sizes = np.ptp(points, axis=1).max(-1)
-        scores = hand_scores(presence, spreads, sizes, palm_scores)
+        scores = hand_scores(presence, spreads, sizes, support / self.effort.density)
         return Consensus(
             points, spreads, world, right, presence.mean(0), presence.min(0), sizes, palm_scores, support, scores
         )
@@ -163,9 +167,9 @@ class MediapipeDetector:
         boxes = np.asarray(boxes, np.float64).reshape(-1, 4)
         if not len(boxes):
             return HandBoxes.empty()
-        picture = Pyramid(image)
+        picture = Pyramid(well_exposed(image))
         guesses = self._best_in_boxes(picture, boxes)
-        hands = self._look_again(picture, guesses, np.full(len(boxes), 0.5), np.ones(len(boxes), int))
+        hands = self._look_again(picture, guesses, np.full(len(boxes), 0.5), np.full(len(boxes), _TOLD))
         sides = hands.right > 0.5
         if is_right is not None:
             sides = np.array(

@@ -135,16 +135,23 @@ def same_hand(a: np.ndarray, b: np.ndarray, side_a: float, side_b: float) -> boo
     return not opposite and float(iou_matrix(box_a, box_b)[0, 0]) > 0.5
 
 
-def _rivals(a: np.ndarray, b: np.ndarray, score: float) -> bool:
+#: Of two hands whose boxes overlap, the less sure one needs this mean presence to be more than another reading of the
+#: other.
+_CLEARLY_SEEN = 0.95
+
+
+def _rivals(a: np.ndarray, b: np.ndarray, presence: float) -> bool:
     """Whether the hand `b` (21, 2), less sure than `a`, is more likely another reading of `a` than a second hand.
 
-    Two interlocked hands are both seen clearly; a wrong reading (the other side, turned fingers) shares the box of the
-    right one and is less sure.
+    Two interlocked hands are both seen clearly; a wrong reading (the other side, turned fingers, fingers alone, the
+    hand with its forearm) lies mostly within the right one, or around it, and is less sure.
     """
-    boxes = [np.concatenate([p.min(0), p.max(0)])[None] for p in (a, b)]
-    overlap = float(iou_matrix(*boxes)[0, 0])
+    low = np.maximum(a.min(0), b.min(0))
+    high = np.minimum(a.max(0), b.max(0))
+    smaller = min(float(np.ptp(points, axis=0).prod()) for points in (a, b))
+    within = float(np.clip(high - low, 0, None).prod()) / max(smaller, 1e-6)
     size = max(float(np.ptp(a, axis=0).max()), 1.0)
-    return overlap > 0.5 and (score < 0.8 or _chamfer(a, b) / size < 0.1)
+    return within > 0.5 and (presence < _CLEARLY_SEEN or _chamfer(a, b) / size < 0.1)
 
 
 def _part_of(small: np.ndarray, large: np.ndarray) -> bool:
@@ -168,7 +175,7 @@ def merge_hands(hands: Consensus) -> Consensus:
                 support[other] += support[index]
                 break
             better = hands.points[other]
-            if _part_of(points, better) or _rivals(better, points, float(hands.scores[index])):
+            if _part_of(points, better) or _rivals(better, points, float(hands.presence[index])):
                 break
         else:
             kept.append(int(index))

@@ -15,9 +15,9 @@ from numpy.typing import ArrayLike
 from hamer.detectors.skeleton import INDEX_MCP, MIDDLE_MCP, RING_MCP, WRIST
 
 #: Tones. The networks were trained on bare skin in good light. Without colours, and with the middle of the crop well
-#: exposed, a coloured glove looks like a hand to the landmark model; the palm detector sees dark gloves and hands in
-#: shadow when they are brightened.
-COLOR, GREY, BRIGHT = 0, 1, 2
+#: exposed, a coloured glove looks like a hand to the landmark model; the palm detector sees many gloves in the negative
+#: (a blue or black one becomes skin-like), and hands in the dark when they are brightened.
+COLOR, GREY, BRIGHT, NEGATIVE = 0, 1, 2, 3
 
 
 @dataclass
@@ -25,7 +25,7 @@ class Regions:
     """N squares and how they are looked at.
 
     `centers` (N, 2) px, `sizes` (N,) side px, `angles` (N,) radians, `mirrored` (N,) seen in a mirror, `tones` (N,)
-    what is done to the colours: COLOR, GREY, BRIGHT.
+    what is done to the colours: COLOR, GREY, BRIGHT, NEGATIVE.
     """
 
     centers: np.ndarray
@@ -174,6 +174,8 @@ def _toned(crop: np.ndarray, tone: int) -> np.ndarray:
     if tone == COLOR:
         return crop
     crop = np.clip(crop, 0, 1)
+    if tone == NEGATIVE:
+        return 1 - crop
     if tone == BRIGHT:
         return _exposed(crop, crop, target=0.55, darkest=0.7)
     grey = crop.mean(-1, keepdims=True)

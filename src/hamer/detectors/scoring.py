@@ -8,13 +8,25 @@ import numpy as np
 _HALF_SPREAD = 0.06
 
 
-def hand_scores(presence: np.ndarray, spreads: np.ndarray, sizes: np.ndarray, palm_scores: np.ndarray) -> np.ndarray:
+#: Logistic regression on candidates of made and real pictures with and without hands (none of them a scored photo):
+#: logit of the mean presence, spread as a part of the hand's size, octaves of size over 32 px, log of the support.
+_WEIGHTS = {"presence": 2.0, "spread": -8.0, "size": 1.1, "support": 0.45, "constant": -4.8}
+
+
+def hand_scores(presence: np.ndarray, spreads: np.ndarray, sizes: np.ndarray, support: np.ndarray) -> np.ndarray:
     """Probability (N,) of being a hand.
 
-    From `presence` (L, N) of L looks, `spreads` (N, 21), `sizes` (N,) px, `palm_scores` (N,).
+    From `presence` (L, N) of L looks, `spreads` (N, 21), `sizes` (N,) px, and `support` (N,), the sightings of palms
+    that led here at the density of tiles of effort "normal".
     """
-    logits = np.log(np.clip(presence, 1e-3, 1 - 1e-3) / np.clip(1 - presence, 1e-3, 1))
-    value = logits.mean(0) - 2.0 - 20 * (spreads.mean(-1) - 0.04) + 0.5 * (np.log2(np.clip(sizes, 8, 64)) - 5)
+    mean = np.clip(presence.mean(0), 0.01, 0.995)
+    value = (
+        _WEIGHTS["presence"] * np.log(mean / (1 - mean))
+        + _WEIGHTS["spread"] * spreads.mean(-1)
+        + _WEIGHTS["size"] * (np.log2(np.clip(sizes, 8, 256)) - 5)
+        + _WEIGHTS["support"] * np.log(np.clip(support, 1, 200))
+        + _WEIGHTS["constant"]
+    )
     return 1 / (1 + np.exp(-value))
 
 

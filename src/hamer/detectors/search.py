@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from hamer.detectors.regions import BRIGHT, COLOR, Regions
+from hamer.detectors.regions import BRIGHT, COLOR, NEGATIVE, Regions
 
 
 @dataclass(frozen=True)
@@ -16,10 +16,11 @@ class Effort:
 
     `finest`: the smallest tile as a part of the picture's longer side; `least_tile`: and in px, since enlarging a tile
     further shows nothing new; `overlap`: of neighbouring tiles; `views`: ways (mirrored, turned in degrees, tone) in
-    which the tiles of the two coarsest levels are looked at, `fine_views` those of the others; `least_palm`: score from
-    which palms are followed, at most `most_palms` of them, the best, which bounds the time that a picture can cost;
-    the best `color_palms` are followed with and without colours, the others only without, which shows gloves and skin;
-    `agreement`: ways (mirrored, turned in degrees, enlarged) to look again at a hand to see whether its joints stay.
+    which the tiles of the two coarsest levels are looked at, `fine_views` those of the others; `least_palm`: score
+    from which palms are followed, at most `most_palms` of them, the best, which bounds the time that a picture can
+    cost; the best `color_palms` are followed with and without colours, the others only without, which shows gloves and
+    skin; `agreement`: ways (mirrored, turned in degrees, enlarged) to look again at a hand to see whether its joints
+    stay.
     """
 
     finest: float
@@ -32,8 +33,14 @@ class Effort:
     color_palms: int
     agreement: tuple[tuple[bool, float, float], ...]
 
+    @property
+    def density(self) -> float:
+        """How often a place is looked at on one level, in units of effort "normal"."""
+        looks = min(len(self.fine_views), 3) / (1 - self.overlap) ** 2
+        return looks / (2 / 0.7**2)
 
-_PLAIN, _BRIGHTENED = (False, 0.0, COLOR), (False, 0.0, BRIGHT)
+
+_PLAIN, _BRIGHTENED, _INVERTED = ((False, 0.0, tone) for tone in (COLOR, BRIGHT, NEGATIVE))
 _TURNED = tuple((False, turn, COLOR) for turn in (90.0, -90.0, 180.0))
 _MIRRORED = (True, 0.0, COLOR)
 
@@ -53,10 +60,10 @@ EFFORTS = {
         finest=0.1,
         least_tile=80,
         overlap=0.3,
-        views=(_PLAIN, _BRIGHTENED),
-        fine_views=(_PLAIN, _BRIGHTENED),
+        views=(_PLAIN, *_TURNED, _INVERTED, _BRIGHTENED, _MIRRORED),
+        fine_views=(_PLAIN, _INVERTED, _BRIGHTENED),
         least_palm=0.1,
-        most_palms=192,
+        most_palms=72,
         color_palms=16,
         agreement=((True, 0.0, 1.0), (False, 20.0, 1.0), (False, -20.0, 1.0), (True, 0.0, 1.2)),
     ),
@@ -64,8 +71,8 @@ EFFORTS = {
         finest=0.066,
         least_tile=64,
         overlap=0.5,
-        views=(_PLAIN, *_TURNED, _MIRRORED, _BRIGHTENED),
-        fine_views=(_PLAIN, _MIRRORED, _BRIGHTENED),
+        views=(_PLAIN, *_TURNED, _MIRRORED, _INVERTED, _BRIGHTENED),
+        fine_views=(_PLAIN, _MIRRORED, _INVERTED, _BRIGHTENED),
         least_palm=0.06,
         most_palms=512,
         color_palms=64,
@@ -79,6 +86,9 @@ EFFORTS = {
         ),
     ),
 }
+
+#: Levels of which every view is looked at: they have few tiles.
+_COARSE_LEVELS = 2
 
 #: Ratio of tile sizes from one level of the pyramid to the next: the palm detector is at ease over a range of sizes of
 #: about three.
@@ -107,7 +117,7 @@ def tiles(width: int, height: int, effort: Effort) -> Regions:
     for level, side in enumerate(tile_sizes(width, height, effort)):
         x, y = np.meshgrid(_stops(width, side, effort.overlap), _stops(height, side, effort.overlap))
         plain = Regions.of(np.stack([x.ravel(), y.ravel()], -1), np.full(x.size, side))
-        views = effort.views if level < 2 else effort.fine_views
+        views = effort.views if level < _COARSE_LEVELS else effort.fine_views
         parts += [plain.changed(mirror=mirror, turn=np.deg2rad(turn), tone=tone) for mirror, turn, tone in views]
     return Regions.concatenate(parts)
 
@@ -115,7 +125,7 @@ def tiles(width: int, height: int, effort: Effort) -> Regions:
 #: A tile whose grey values (0..255) vary less than this shows sky, wall or floor.
 _FLAT = 6.0
 #: Brightening helps where the tile's mean grey value (0..255) is below.
-_BRIGHT_ENOUGH = 140.0
+_BRIGHT_ENOUGH = 70.0
 
 
 def worth_looking(image: np.ndarray, regions: Regions) -> np.ndarray:
