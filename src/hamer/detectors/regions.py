@@ -16,7 +16,7 @@ from hamer.detectors.skeleton import INDEX_MCP, MIDDLE_MCP, RING_MCP, WRIST
 
 #: Tones. The networks were trained on bare skin in good light. Without colours, and with the middle of the crop well
 #: exposed, a coloured glove looks like a hand to the landmark model; the palm detector sees many gloves in the negative
-#: (a blue or black one becomes skin-like), and hands in the dark when they are brightened.
+#: (a blue or black one becomes skin-like), and hands in the dark or in haze when contrast and brightness are stretched.
 COLOR, GREY, BRIGHT, NEGATIVE = 0, 1, 2, 3
 
 
@@ -169,6 +169,10 @@ class Pyramid:
         return _toned(crop.astype(np.float32) / 255.0, int(regions.tones[index]))
 
 
+#: Range of grey values (0..1) below which a crop is so dull that stretching it helps more than taking its colours.
+_DULL = 0.45
+
+
 def _toned(crop: np.ndarray, tone: int) -> np.ndarray:
     """A crop (H, W, 3) in 0..1 in one of the tones."""
     if tone == COLOR:
@@ -176,9 +180,11 @@ def _toned(crop: np.ndarray, tone: int) -> np.ndarray:
     crop = np.clip(crop, 0, 1)
     if tone == NEGATIVE:
         return 1 - crop
-    if tone == BRIGHT:
-        return _exposed(crop, crop, target=0.55, darkest=0.7)
     grey = crop.mean(-1, keepdims=True)
+    low, high = np.percentile(grey[::4, ::4], (1, 99))
+    if tone == BRIGHT or high - low < _DULL:
+        stretched = np.clip((crop - low) / max(float(high - low), 0.06), 0, 1).astype(np.float32)
+        return _exposed(stretched, stretched, target=0.5, darkest=1.0)
     quarter = len(grey) // 4
     middle = grey[quarter:-quarter, quarter:-quarter]
     return np.repeat(_exposed(grey, middle, target=0.45, darkest=1.6), 3, -1)

@@ -124,14 +124,14 @@ def tiles(width: int, height: int, effort: Effort) -> Regions:
 
 #: A tile whose grey values (0..255) vary less than this shows sky, wall or floor.
 _FLAT = 6.0
-#: Brightening helps where the tile's mean grey value (0..255) is below.
-_BRIGHT_ENOUGH = 70.0
+#: Stretching helps where the tile's mean grey value (0..255), or its standard deviation, is below.
+_BRIGHT_ENOUGH, _RICH_ENOUGH = 70.0, 30.0
 
 
 def worth_looking(image: np.ndarray, regions: Regions) -> np.ndarray:
     """Which (N,) of the tiles of a picture (H, W, 3) uint8 can show a palm that another tile does not.
 
-    Flat tiles cannot, nor is a bright one worth brightening. From integral images, so the cost does not depend on N.
+    Flat tiles cannot, nor is a rich one worth stretching. From integral images, so the cost does not depend on N.
     """
     reduce = max(1.0, max(image.shape[:2]) / 640)
     size = (max(1, round(image.shape[1] / reduce)), max(1, round(image.shape[0] / reduce)))
@@ -149,4 +149,5 @@ def worth_looking(image: np.ndarray, regions: Regions) -> np.ndarray:
     area = np.maximum((high - low).prod(-1), 1)
     mean = over_tile(total) / area
     deviation = np.sqrt(np.maximum(over_tile(squares) / area - mean**2, 0))
-    return (deviation > _FLAT) & ((regions.tones != BRIGHT) | (mean < _BRIGHT_ENOUGH))
+    dull = (mean < _BRIGHT_ENOUGH) | (deviation < _RICH_ENOUGH)
+    return (deviation > _FLAT) & ((regions.tones != BRIGHT) | dull)
