@@ -8,8 +8,8 @@ from __future__ import annotations
 import argparse
 import sys
 
+from hamer.cli import guarded
 from hamer.cli.demo import add_arguments, run
-from hamer.errors import HamerError
 
 
 def main() -> int:
@@ -21,15 +21,14 @@ def main() -> int:
         body_detector="vitdet",
         file_type=["*.jpg", "*.png"],
     )
-    try:
-        return run(parser.parse_args())
-    except (HamerError, ValueError, OSError) as error:
-        print(f"demo.py: {error}", file=sys.stderr)
+    args = parser.parse_args()
+    status = guarded(run, args, program="demo.py")
+    if status == 1 and (args.checkpoint != "none" or args.body_detector in ("vitdet", "regnety")):
         print(
             "Without the original's weights: python demo.py --checkpoint none --body_detector mediapipe "
             "(or: hamer demo)", file=sys.stderr,
         )  # fmt: skip
-        return 1
+    return status
 
 
 if __name__ == "__main__":

@@ -87,10 +87,15 @@ def test_the_adversary_is_kept_on_request(checkpoint: Path, tmp_path: Path) -> N
 def test_mistakes_are_explained(checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     assert command(str(tmp_path / "nothing.ckpt")) == 1
     assert "no weights at" in capsys.readouterr().err
-    assert command(str(checkpoint), str(tmp_path / "out.ckpt")) == 1
+    assert command(str(checkpoint), str(tmp_path / "out.ckpt")) == 2
     assert "must end in .safetensors" in capsys.readouterr().err
+    assert command(str(checkpoint), str(tmp_path / "absent" / "out.safetensors")) == 2
+    assert "there is no folder" in capsys.readouterr().err
     assert command(str(checkpoint)) == 0  # beside the checkpoint
-    assert command(str(checkpoint)) == 1
+    converted = str(checkpoint.with_suffix(".safetensors"))
+    assert command(converted, "--overwrite") == 2
+    assert "another file than the checkpoint" in capsys.readouterr().err
+    assert command(str(checkpoint)) == 2
     assert "--overwrite" in capsys.readouterr().err
     assert command(str(checkpoint), "--overwrite") == 0
 

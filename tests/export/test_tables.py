@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from dataclasses import fields
 from pathlib import Path
@@ -139,6 +140,59 @@ def test_foreign_files(tmp_path: Path, result: Reconstruction) -> None:
     foreign.write_bytes(b"PK\x03\x04 cut off")
     with pytest.raises(ValueError, match=r"a\.npz is not an npz that hamer wrote"):
         read_npz(foreign)
+
+
+DAMAGE: dict[str, dict[str, object]] = {
+    "a pickled object": {"id": np.array([{}, {}], object)},
+    "meta that is a list": {"meta": np.array("[]")},
+    "meta that is a number": {"meta": np.array("3")},
+    "too few boxes": {"box": np.zeros((0, 4))},
+    "an id that is no list": {"id": np.array(3)},
+    "faces of vertices that are not there": {"faces": np.full((5, 3), 99_999)},
+    "negative faces": {"faces": np.full((5, 3), -1)},
+    "vertices that are NaN": {"vertices": np.full((2, 4, 3), np.nan)},
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_wrong_arrays_are_refused(tmp_path: Path, result: Reconstruction, damage: str) -> None:
+    path = write_npz(result, tmp_path / "a.npz")
+    with np.load(path) as file:
+        arrays = {name: file[name] for name in file.files}
+    np.savez(path, **{**arrays, **DAMAGE[damage]})  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"a\.npz is not an npz that hamer wrote"):
+        read_npz(path)
+
+
+def test_a_malicious_pickle_is_not_opened(tmp_path: Path) -> None:
+    """NumPy's own message would advise to allow pickles."""
+    (tmp_path / "a.npz").write_bytes(b"cos\nsystem\n(S'false'\ntR.")
+    with pytest.raises(ValueError, match="no zip archive") as raised:
+        read_npz(tmp_path / "a.npz")
+    assert "allow_pickle" not in str(raised.value)
+
+
+def test_no_flipped_byte_gives_another_error(tmp_path: Path, result: Reconstruction) -> None:
+    """Every byte of the archive's directory in turn: flags, methods and offsets of members are there."""
+    good = write_npz(result, tmp_path / "a.npz").read_bytes()
+    start = good.index(b"PK\x01\x02")
+    for position in range(start, len(good), 3):
+        data = bytearray(good)
+        data[position] ^= 0x55
+        (tmp_path / "a.npz").write_bytes(data)
+        with contextlib.suppress(ValueError):  # anything else fails the test; some bytes mean nothing
+            read_npz(tmp_path / "a.npz")
+
+
+def test_a_missing_folder_is_named(tmp_path: Path, result: Reconstruction) -> None:
+    with pytest.raises(FileNotFoundError, match=r"cannot write a\.json: there is no folder .*absent"):
+        write_json(result, tmp_path / "absent" / "a.json")
+
+
+def test_names_that_are_no_utf8_are_written(tmp_path: Path, result: Reconstruction) -> None:
+    result.path = Path("bad\udcff.jpg")  # how Python names the byte 0xff in a file name
+    assert read_json(write_json(result, tmp_path / "a.json")).path == result.path
+    assert read_npz(write_npz(result, tmp_path / "a.npz")).path == result.path
 
 
 def test_json_is_plain_text(result: Reconstruction, tmp_path: Path) -> None:

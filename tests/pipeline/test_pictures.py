@@ -10,6 +10,7 @@ from PIL import Image
 
 from hamer.errors import PictureError
 from hamer.pipeline import list_pictures, pictures, read_picture
+from hamer.pipeline.pictures import pixels_of
 
 
 @pytest.fixture
@@ -147,6 +148,36 @@ def test_arrays_of_uint8_are_taken(shape: tuple[int, ...]) -> None:
 def test_other_arrays_are_refused(array: np.ndarray) -> None:
     with pytest.raises(PictureError, match="expected an RGB array"):
         read_picture(array)
+
+
+def test_a_link_to_nothing_is_listed_so_that_it_is_reported(tmp_path: Path) -> None:
+    (tmp_path / "gone.jpg").symlink_to(tmp_path / "absent.jpg")
+    assert list_pictures(tmp_path) == [tmp_path / "gone.jpg"]
+    with pytest.raises(PictureError, match=r"cannot read .*gone\.jpg: no such file"):
+        read_picture(tmp_path / "gone.jpg")
+
+
+def test_an_empty_pattern_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").touch()
+    with pytest.raises(ValueError, match="file_type patterns must not be empty"):
+        list_pictures(tmp_path, [""])
+
+
+def test_pixels_are_counted_without_decoding(tmp_path: Path, scene: np.ndarray) -> None:
+    Image.fromarray(scene).save(tmp_path / "a.png")
+    (tmp_path / "a.png").write_bytes((tmp_path / "a.png").read_bytes()[:60])  # the header says it all
+    assert pixels_of(tmp_path / "a.png") == 60 * 40
+    assert pixels_of(scene) == 60 * 40
+    assert pixels_of(tmp_path / "absent.png") == 0
+
+
+def test_values_that_are_not_finite_turn_black(tmp_path: Path) -> None:
+    values = np.full((4, 5), 0.5, np.float32)
+    values[0, :3] = np.nan, np.inf, -np.inf
+    Image.fromarray(values).save(tmp_path / "a.tif")
+    rgb = read_picture(tmp_path / "a.tif").rgb
+    assert rgb[0, :3].max() == 0
+    assert rgb[1:].min() == rgb[1:].max() == 128
 
 
 def test_listing_is_sorted_and_knows_suffixes_in_capitals(tmp_path: Path) -> None:

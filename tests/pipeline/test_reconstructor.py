@@ -11,7 +11,7 @@ from PIL import Image
 
 from hamer.errors import PictureError
 from hamer.hand_models import HandModel
-from hamer.pipeline import HandReconstructor
+from hamer.pipeline import HandReconstructor, reconstructor
 from hamer.structures import Camera, HandBoxes
 
 from .conftest import CAMERA, boxes_of, joints_of
@@ -109,6 +109,12 @@ def test_wrong_boxes_are_refused(make_reconstructor: Make, boxes: list, is_right
         make_reconstructor(HandBoxes.empty())(PICTURE, boxes=boxes, is_right=is_right)
 
 
+@pytest.mark.parametrize("device", ["nonsense", "", "cuda:99", "cuda:-1"])
+def test_devices_that_are_not_here_are_named(device: str) -> None:
+    with pytest.raises(ValueError, match="device must be auto, cpu, or one that this machine has"):
+        reconstructor.pick_device(device)
+
+
 class TestManyPictures:
     @pytest.fixture
     def folder(self, tmp_path: Path) -> list[Path]:
@@ -135,6 +141,22 @@ class TestManyPictures:
     def test_without_a_handler_the_first_error_is_raised(self, make_reconstructor: Make, folder: list[Path]) -> None:
         with pytest.raises(PictureError, match=r"1\.png"):
             list(make_reconstructor(HandBoxes.empty()).images(folder))
+
+    def test_large_pictures_come_in_smaller_batches(
+        self, make_reconstructor: Make, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(reconstructor, "MAX_BATCH_PIXELS", 1000)
+        sizes = [(10, 40), (10, 50), (10, 20), (100, 100), (1, 1), (1, 1), (1, 1), (1, 1)]
+        model = make_reconstructor(HandBoxes.empty())
+        detector, seen = model.detector, []
+
+        def watched(images: list[np.ndarray]) -> list[HandBoxes]:
+            seen.append([image.shape[:2] for image in images])
+            return detector(images)
+
+        model.detector = watched
+        assert len(list(model.images([np.ones((*size, 3), np.uint8) for size in sizes], batch_size=3))) == len(sizes)
+        assert seen == [sizes[:2], sizes[2:3], sizes[3:4], sizes[4:7], sizes[7:]]
 
     def test_batches_change_nothing(self, open_hand: HandModel, make_reconstructor: Make, folder: list[Path]) -> None:
         truth = [joints_of(open_hand, is_right=s, position=(0.1 * s, 0.0, 0.6)) for s in (True, False)]

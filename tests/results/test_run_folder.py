@@ -69,6 +69,62 @@ def test_a_journal_cut_off_by_a_kill_loses_only_its_last_line(tmp_path: Path, pi
     assert RunFolder(tmp_path / "out", pictures, {}).remaining() == pictures[2:]
 
 
+def test_a_name_is_given_once_even_where_numbers_and_suffixes_meet() -> None:
+    paths = [Path(p) for p in ("x/a.jpg", "x/a.png", "x/a.jpg.png", "x/a.jpg.2.png")]
+    names = unique_names(paths)
+    assert len(set(names.values())) == 4
+
+
+def test_long_names_are_cut_and_stay_different() -> None:
+    paths = [Path("é" * 120 + end) for end in ("a.jpg", "b.jpg")]
+    names = [unique_names(paths)[p] for p in paths]
+    assert len(set(names)) == 2
+    assert all(len(f".{n}_all.jpg".encode()) < 255 for n in names)
+
+
+def test_any_file_name_goes_through_the_journal(tmp_path: Path) -> None:
+    # a line separator that is no newline; a byte that is no UTF-8
+    pictures = [tmp_path / "in" / n for n in ("a\u2028b.jpg", "bad\udcff.jpg", "new\nline.jpg")]
+    pictures[0].parent.mkdir()
+    for picture in pictures:
+        picture.write_bytes(b"x")
+        finish(RunFolder(tmp_path / "out", pictures, {}), picture)
+    assert RunFolder(tmp_path / "out", pictures, {}).remaining() == []
+
+
+def test_a_picture_of_another_folder_does_not_replace_results(tmp_path: Path) -> None:
+    first, second = tmp_path / "x" / "a.jpg", tmp_path / "y" / "a.png"
+    for picture in (first, second):
+        picture.parent.mkdir()
+        picture.write_bytes(b"x")
+        folder = RunFolder(tmp_path / "out", [picture], {})
+        finish(folder, picture)
+    assert folder.names == {second: "a.2"}
+    assert RunFolder(tmp_path / "out", [second], {}).remaining() == []
+    assert RunFolder(tmp_path / "out", [first], {}).remaining() == []
+    first.unlink()
+    third = tmp_path / "z.jpg"
+    third.write_bytes(b"x")
+    third = third.rename(tmp_path / "a.jpg")
+    assert RunFolder(tmp_path / "out", [third], {}).names == {third: "a"}  # the picture whose name it was is gone
+
+
+def test_a_journal_that_is_none_is_passed_over(tmp_path: Path, pictures: list[Path]) -> None:
+    (tmp_path / "out").mkdir()
+    lines = ["[]", "3", '{"name": []}', '{"name": "a", "hands": "many"}', '{"name": "b", "path": 3, "status": "done"}']
+    (tmp_path / "out" / "run.jsonl").write_text("\n".join(lines))
+    assert RunFolder(tmp_path / "out", pictures, {}).remaining() == pictures
+
+
+def test_a_scene_without_hands_any_more_goes_away(tmp_path: Path, pictures: list[Path]) -> None:
+    folder = RunFolder(tmp_path / "out", pictures, {})
+    folder._record(pictures[0], {"status": "done", "hands": 1})
+    for suffix in (".glb", ".html", "_0.png"):
+        (folder.folder / f"a{suffix}").touch()
+    folder.record_done(pictures[0], result())
+    assert not list(folder.folder.glob("a*"))
+
+
 def test_files_of_hands_that_are_no_more_go_away(tmp_path: Path, pictures: list[Path]) -> None:
     folder = RunFolder(tmp_path / "out", pictures, {})
     folder._record(pictures[0], {"status": "done", "hands": 2})

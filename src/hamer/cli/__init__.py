@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 import importlib
 import logging
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from hamer import __version__
 from hamer.errors import HamerError
@@ -46,17 +47,31 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status: 0 well, 1 something failed, 2 wrong usage, 130 interrupted."""
     parser = build_parser()
     args = parser.parse_args(argv)
-    if not hasattr(args, "run"):
-        print(_FIRST_STEPS)
-        return 0
     logging.basicConfig(level=logging.INFO if args.verbose else logging.ERROR, format="%(name)s: %(message)s")
+    return guarded(getattr(args, "run", _first_steps), args, verbose=args.verbose)
+
+
+def guarded(
+    run: Callable[[argparse.Namespace], int], args: argparse.Namespace, *, program: str = "hamer", verbose: bool = False
+) -> int:
+    """`run(args)`, whose expected errors become a line on stderr and an exit status; `verbose` shows where they come from."""
     try:
-        return int(args.run(args))
-    except (HamerError, ValueError, OSError) as error:  # the errors that our own checks raise; --verbose shows where
-        if args.verbose:
+        status = int(run(args))
+        sys.stdout.flush()  # here, where a reader that is gone can be dealt with, and not while Python ends
+        return status
+    except BrokenPipeError:  # `hamer ... | head`: what is not read need not be written, nor complained about
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except (HamerError, ValueError, OSError, MemoryError) as error:  # the errors that our own checks raise
+        if verbose:
             raise
-        print(f"hamer: {error}", file=sys.stderr)
+        print(f"{program}: {error or 'not enough memory'}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("\nhamer: interrupted; run the same command again to continue", file=sys.stderr)
+        print(f"\n{program}: interrupted; run the same command again to continue", file=sys.stderr)
         return 130
+
+
+def _first_steps(_args: argparse.Namespace) -> int:
+    print(_FIRST_STEPS)
+    return 0

@@ -57,12 +57,16 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Convert; 0 on success, 1 with a message on stderr otherwise."""
+    """Convert; 0 on success, 1 with a message on stderr otherwise, 2 on wrong usage."""
     output: Path = args.output or args.checkpoint.with_suffix(".safetensors")
     if output.suffix != ".safetensors":
-        return _fail(f"the output must end in .safetensors, got {output}")
+        return _fail(f"the output must end in .safetensors, got {output}", status=2)
+    if output.exists() and args.checkpoint.exists() and output.samefile(args.checkpoint):
+        return _fail(f"the output must be another file than the checkpoint, got {output} for both", status=2)
     if output.exists() and not args.overwrite:
-        return _fail(f"{output} exists; give another name or --overwrite")
+        return _fail(f"{output} exists; give another name or --overwrite", status=2)
+    if not output.parent.is_dir():  # said before the minutes that a checkpoint takes
+        return _fail(f"there is no folder {output.parent} for the output; make it first", status=2)
     try:
         n_tensors = convert(
             args.checkpoint,
@@ -124,6 +128,6 @@ def _portable(cfg: dict[str, Any], has_adversary: bool) -> dict[str, Any]:
     return kept
 
 
-def _fail(message: str) -> int:
+def _fail(message: str, *, status: int = 1) -> int:
     print(f"hamer convert: {message}", file=sys.stderr)
-    return 1
+    return status

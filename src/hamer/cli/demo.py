@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 import time
 from collections.abc import Sequence
@@ -143,35 +144,68 @@ def run(args: argparse.Namespace) -> int:
         side_view=args.side_view, full_frame=args.full_frame, save_mesh=args.save_mesh, html=args.html,
         frame=args.frame, rescale_factor=args.rescale_factor,
     )  # fmt: skip
-    _set_threads(args.threads)
+    if args.threads:
+        import torch
+
+        torch.set_num_threads(args.threads)
     reconstructor = _build(args)
     print(f"hands: {reconstructor.detector_name}; 3D: {reconstructor.estimator.name}")
-    folder = RunFolder(args.out_folder, pictures, _options(args, reconstructor, outputs))
+    try:
+        folder = RunFolder(args.out_folder, pictures, _options(args, reconstructor, outputs))
+    except OSError as error:
+        print(f"hamer demo: cannot write to --out_folder {args.out_folder} ({error}); name another", file=sys.stderr)
+        return 1
     return _process(args, reconstructor, folder, outputs)
 
 
 def _wrong_usage(args: argparse.Namespace) -> str | None:
-    if args.batch_size < 1:
-        return f"--batch_size must be at least 1, got {args.batch_size}"
-    if not args.rescale_factor > 0:
-        return f"--rescale_factor must be positive, got {args.rescale_factor}"
-    if args.focal_length and (len(args.focal_length) > 2 or min(args.focal_length) <= 0):
-        return f"--focal_length takes one or two positive numbers, got {args.focal_length}"
-    if (args.principal_point or args.distortion) and not args.focal_length:
+    """What is wrong with the flags, seen before anything is loaded; None where all is well."""
+    for flag, number in (("batch_size", args.batch_size), ("threads", args.threads)):
+        if number is not None and number < 1:
+            return f"--{flag} must be at least 1, got {number}"
+    if not 0 < args.rescale_factor < math.inf:
+        return f"--rescale_factor must be positive and finite, got {args.rescale_factor}"
+    return (
+        _wrong_camera(args)
+        or _wrong_device(args.device)
+        or _wrong_folders(Path(args.img_folder), Path(args.out_folder))
+    )
+
+
+def _wrong_camera(args: argparse.Namespace) -> str | None:
+    focal = args.focal_length
+    if focal and (len(focal) > 2 or not all(0 < f < math.inf for f in focal)):
+        return f"--focal_length takes one or two positive numbers, got {focal}"
+    if (args.principal_point or args.distortion) and not focal:
         return "--principal_point and --distortion need --focal_length"
-    source, target = Path(args.img_folder), Path(args.out_folder)
-    if source.is_dir() and target.exists() and source.resolve() == target.resolve():
-        return f"--out_folder must not be the folder of the pictures ({source}): results could replace them"
-    if target.exists() and not target.is_dir():
-        return f"--out_folder must be a folder, and {target} is a file"
+    if not all(map(math.isfinite, [*(args.principal_point or ()), *(args.distortion or ())])):
+        return f"--principal_point and --distortion take finite numbers, got {args.principal_point}, {args.distortion}"
+    if args.distortion and len(args.distortion) not in (4, 5, 8):
+        return f"--distortion takes 4, 5 or 8 coefficients (k1 k2 p1 p2 [k3 [k4 k5 k6]]), got {len(args.distortion)}"
     return None
 
 
-def _set_threads(threads: int | None) -> None:
-    if threads:
-        import torch
+def _wrong_device(device: str) -> str | None:
+    if device in ("auto", "cpu"):
+        return None
+    from hamer.pipeline.reconstructor import pick_device
 
-        torch.set_num_threads(max(1, threads))
+    try:
+        pick_device(device)
+    except ValueError as error:
+        return f"--{error}"
+    return None
+
+
+def _wrong_folders(source: Path, target: Path) -> str | None:
+    if not source.exists():
+        return f"--img_folder must be a folder or a picture, but nothing exists at {source}"
+    folder = source if source.is_dir() else source.parent
+    if target.exists() and folder.resolve() == target.resolve():
+        return f"--out_folder must not be the folder of the pictures ({folder}): results could replace them"
+    if target.exists() and not target.is_dir():
+        return f"--out_folder must be a folder, and {target} is a file"
+    return None
 
 
 def _build(args: argparse.Namespace) -> HandReconstructor:
@@ -185,6 +219,7 @@ def _build(args: argparse.Namespace) -> HandReconstructor:
     else:
         weights = None if args.checkpoint == "none" else Path(args.checkpoint)
     detector = "mediapipe" if args.body_detector == "auto" else args.body_detector
+    _note_idle_flags(args, has_network=weights is not None)
     options: dict[str, Any] = {} if args.threads is None else {"threads": args.threads}
     if args.boxes:
         detector, options = "boxes", {**options, "boxes": args.boxes}
@@ -203,6 +238,20 @@ def _build(args: argparse.Namespace) -> HandReconstructor:
     )
 
 
+def _note_idle_flags(args: argparse.Namespace, *, has_network: bool) -> None:
+    """Say which flags have no effect in the way that is taken."""
+    if has_network:
+        idle = ["--hand_model"] if args.hand_model != "open" else []
+        reason = "a network uses the hand model of its checkpoint"
+    else:
+        asked = {"--refine": args.refine, "--precision": args.precision != "float32"}
+        asked["--device"] = args.device not in ("auto", "cpu")
+        idle = [flag for flag, is_asked in asked.items() if is_asked]
+        reason = "there is no network here, and the built-in way runs on the CPU (--checkpoint names a network)"
+    if idle:
+        print(f"hamer demo: note: {', '.join(idle)} without effect: {reason}", file=sys.stderr)
+
+
 def _fetch_landmark_models() -> None:
     """Fetch the detector's models now, where they are not here, so that the wait is seen."""
     from hamer import assets
@@ -215,7 +264,9 @@ def _fetch_landmark_models() -> None:
 
 
 def _options(args: argparse.Namespace, reconstructor: HandReconstructor, outputs: Outputs) -> dict[str, Any]:
-    """Everything that changes what is written, for `RunFolder`."""
+    """Everything that changes what is written, for `RunFolder`: also when a named file has got another content."""
+    from hamer.results.run_folder import identity
+
     names = (
         "checkpoint",
         "boxes",
@@ -227,7 +278,9 @@ def _options(args: argparse.Namespace, reconstructor: HandReconstructor, outputs
         "precision",
     )
     chosen = {n: getattr(args, n) for n in names}
-    return {**chosen, **asdict(outputs), "detector": reconstructor.detector_name, "model": reconstructor.estimator.name}
+    files = [identity(Path(chosen[n])) for n in ("checkpoint", "boxes", "hand_model") if chosen[n]]
+    parts = {"detector": reconstructor.detector_name, "model": reconstructor.estimator.name}
+    return {**chosen, **asdict(outputs), **parts, "files": files}
 
 
 def _camera_of(args: argparse.Namespace) -> Any:
@@ -264,10 +317,17 @@ def _process(args: argparse.Namespace, reconstructor: HandReconstructor, folder:
             path = Path(str(result.path))
             try:
                 save(result, folder.folder, name=folder.names[path], outputs=outputs)
+                folder.record_done(path, result)
             except OSError as error:  # a full disk or a lost folder would fail for every picture: say so and stop
-                print(f"hamer demo: cannot write results of {path} to {folder.folder}: {error}", file=sys.stderr)
+                tqdm.write(
+                    f"hamer demo: cannot write results of {path} to {folder.folder}: {error}; "
+                    "make room there or name another --out_folder, and run the same command again to continue",
+                    file=sys.stderr,
+                )
                 return 1
-            folder.record_done(path, result)
+            except Exception as error:  # something about this picture alone
+                fail(path, error)
+                continue
             hands += len(result.hands)
             bar.update()
     done = len(waiting) - len(failed)

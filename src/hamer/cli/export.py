@@ -46,6 +46,9 @@ def run(args: argparse.Namespace) -> int:
     if suffix not in _SUFFIXES:
         print(f"hamer export: target must end in one of {', '.join(_SUFFIXES)}, got {args.target}", file=sys.stderr)
         return 2
+    if args.hand is not None and suffix in (".html", ".json"):
+        print(f"hamer export: --hand is for meshes (.obj, .ply, .glb), got {args.target}", file=sys.stderr)
+        return 2
     result = export.read_npz(args.source)
     if suffix in (".html", ".json"):
         path = (export.write_html if suffix == ".html" else export.write_json)(result, args.target)

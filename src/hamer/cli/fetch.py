@@ -52,14 +52,17 @@ def run(args: argparse.Namespace) -> int:
     """List the assets, or fetch those that are named. One that fails does not keep the others from coming.
 
     Returns:
-        0 if all that was asked for is here, 1 if something failed.
+        0 if all that was asked for is here, 1 if something failed, 2 on wrong usage.
     """
-    if not args.names:
+    if not args.names and args.from_file is None:
         _list(args.to)
         return 0
-    names = expand(args.names)
-    if args.from_file is not None and len(names) > 1:
-        raise AssetError(f"--from: one file serves one asset, got {len(names)}: {', '.join(names)}.")
+    try:
+        names = expand(args.names)
+    except AssetError as error:
+        return _wrong_usage(str(error))
+    if args.from_file is not None and len(names) != 1:
+        return _wrong_usage(f"--from: one file serves one asset, got {len(names)} names: {', '.join(names) or 'none'}.")
     if args.dry_run:
         for name in names:
             _plan(name, args)
@@ -88,6 +91,11 @@ def _fetch(name: str, args: argparse.Namespace) -> int:
     if len(paths) > 8:
         print(f"  and {len(paths) - 8} more files")
     return 0
+
+
+def _wrong_usage(message: str) -> int:
+    print(f"hamer fetch: {message}", file=sys.stderr)
+    return 2
 
 
 def _list(to: str | None) -> None:

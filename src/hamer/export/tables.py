@@ -10,6 +10,7 @@ import io
 import json
 import math
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -106,7 +107,8 @@ def reconstruction_from_dict(
 def write_json(result: Reconstruction, path: str | Path) -> Path:
     """Write `reconstruction_to_dict(result)`; raises ValueError for numbers that are not finite, OSError."""
     text = json.dumps(reconstruction_to_dict(result), ensure_ascii=False, allow_nan=False)
-    return write_atomic(path, (text + "\n").encode())
+    # A file name may hold bytes that are no UTF-8 (surrogates here); backslashreplace writes them as json escapes.
+    return write_atomic(path, (text + "\n").encode("utf-8", "backslashreplace"))
 
 
 def read_json(path: str | Path) -> Reconstruction:
@@ -146,19 +148,43 @@ def write_npz(result: Reconstruction, path: str | Path) -> Path:
 
 def read_npz(path: str | Path) -> Reconstruction:
     """Read what `write_npz` wrote. Raises ValueError for other files, naming the file and what is wrong, and OSError."""
+    data = Path(path).read_bytes()
+    if not data.startswith(b"PK"):  # said here: NumPy would take it for a pickle and advise to load it unsafely
+        raise ValueError(
+            f"{Path(path).name} is not an npz that hamer wrote: it is no zip archive; give NAME.npz of a run"
+        )
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            table = json.loads(str(arrays["meta"]))
-            table["hands"] = [
-                {
-                    **{name: arrays[name][n] for name in (*_SCALARS, *_ARRAYS)},
-                    "parameters": {name: arrays[name][n] for name in _PARAMETERS},
-                }
-                for n in range(len(arrays["id"]))
-            ]
-            return reconstruction_from_dict(table, vertices=arrays["vertices"], faces=arrays["faces"])
-    except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        with np.load(io.BytesIO(data), allow_pickle=False) as file:
+            return _from_arrays({name: file[name] for name in file.files})
+    # What a damaged archive raises: the last two are zipfile's, for methods and encryption that the damage names.
+    except (
+        ValueError,
+        KeyError,
+        TypeError,
+        IndexError,
+        EOFError,
+        zipfile.BadZipFile,
+        zlib.error,
+        RuntimeError,
+    ) as error:
         raise ValueError(f"{Path(path).name} is not an npz that hamer wrote: {error}") from error
+
+
+def _from_arrays(arrays: Mapping[str, np.ndarray]) -> Reconstruction:
+    """The result in the arrays of an npz; ValueError, KeyError, TypeError or IndexError where they are not ours."""
+    vertices, faces = arrays["vertices"], arrays["faces"]
+    if vertices.ndim != 3 or not np.isfinite(vertices).all():
+        raise ValueError(f"vertices must be finite metres (N, V, 3), got NaN, infinity or shape {vertices.shape}")
+    if vertices.size and faces.size and not (faces.min() >= 0 and faces.max() < vertices.shape[1]):
+        raise ValueError(f"faces must name vertices 0..{vertices.shape[1] - 1}, got {faces.min()}..{faces.max()}")
+    hands = [
+        {
+            **{name: arrays[name][n] for name in (*_SCALARS, *_ARRAYS)},
+            "parameters": {name: arrays[name][n] for name in _PARAMETERS},
+        }
+        for n in range(len(arrays["id"]))
+    ]
+    return reconstruction_from_dict({**json.loads(str(arrays["meta"])), "hands": hands}, vertices=vertices, faces=faces)
 
 
 _SHAPES = {

@@ -65,7 +65,7 @@ def write_html(
         key=_vector(tiles.KEY),
         fill=_vector(tiles.FILL),
     )
-    return write_atomic(path, page.encode())
+    return write_atomic(path, page.encode("utf-8", "replace"))
 
 
 def _scene(named: list[tuple[str, Mesh]]) -> dict[str, Any]:

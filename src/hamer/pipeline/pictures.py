@@ -70,13 +70,18 @@ def list_pictures(folder: str | Path, patterns: Sequence[str] | None = None) -> 
 
     Raises:
         PictureError: nothing exists at `folder`.
+        ValueError: a pattern is empty.
     """
     folder = Path(folder)
+    if patterns is not None and not all(patterns):
+        raise ValueError(f"file_type patterns must not be empty, such as *.jpg, got {list(patterns)}")
     if folder.is_file():
         return [folder]
     if not folder.is_dir():
         raise PictureError(f"img_folder must be a folder or a picture, but nothing exists at {folder}")
-    files = [f for f in sorted(folder.iterdir()) if f.is_file() and not f.name.startswith(".")]
+    # A link to nothing is listed too: reading it reports it, and nobody wonders where its result is.
+    listed = [f for f in sorted(folder.iterdir()) if not f.name.startswith(".")]
+    files = [f for f in listed if f.is_file() or (f.is_symlink() and not f.exists())]
     if patterns is None:
         return [f for f in files if f.suffix.lower() in SUFFIXES]
     return [f for f in files if _matches(f, patterns)]
@@ -98,9 +103,10 @@ def _read_file(path: Path) -> Picture:
     try:
         with _open(path) as image:
             _check_size(image, path)
-            upright = ImageOps.exif_transpose(image)
-            rgb = _to_rgb(upright)
-            camera = camera_from_exif(image.getexif(), rgb.shape[1], rgb.shape[0])
+            exif = image.getexif()
+            ImageOps.exif_transpose(image, in_place=True)  # otherwise it copies a picture that is upright already
+            rgb = _to_rgb(image)
+            camera = camera_from_exif(exif, rgb.shape[1], rgb.shape[0])
     except PictureError:
         raise
     except MemoryError as error:
@@ -111,6 +117,19 @@ def _read_file(path: Path) -> Picture:
             f"({', '.join(s[1:] for s in SUFFIXES)}); open it in a viewer or copy it again"
         ) from error
     return Picture(rgb, path, camera)
+
+
+def pixels_of(source: str | Path | np.ndarray | Picture) -> int:
+    """Width times height of what `read_picture` would read, from the file's first bytes; 0 where they do not tell."""
+    if isinstance(source, Picture):
+        return source.width * source.height
+    if not isinstance(source, str | Path):
+        return int(np.prod(np.shape(source)[:2]))
+    try:
+        with _open(Path(source)) as image:
+            return image.width * image.height
+    except Exception:  # reading it will say what is wrong
+        return 0
 
 
 def _open(path: Path) -> Image.Image:
@@ -136,19 +155,26 @@ def _to_rgb(image: Image.Image) -> np.ndarray:
     """(H, W, 3) uint8 from an image of any Pillow mode; transparent parts turn white."""
     if image.mode.startswith("I") or image.mode == "F":
         integer = image.mode.startswith("I")  # 16 bits a pixel, which some decoders widen to 32
-        return np.repeat(_eight_bit(np.asarray(image), 65535.0 if integer else 1.0)[..., None], 3, axis=-1)
+        return _eight_bit(np.asarray(image), 65535.0 if integer else 1.0)
     if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
         rgba = image.convert("RGBA")
-        white = Image.new("RGBA", rgba.size, (255, 255, 255, 255))
-        return np.array(Image.alpha_composite(white, rgba).convert("RGB"))
-    return np.array(image.convert("RGB"))
+        white = Image.new("RGB", rgba.size, (255, 255, 255))
+        white.paste(rgba, mask=rgba.getchannel("A"))
+        return np.array(white)
+    return np.array(image if image.mode == "RGB" else image.convert("RGB"))
 
 
 def _eight_bit(values: np.ndarray, white: float) -> np.ndarray:
-    """Grey values as uint8, where `white` is the brightest value; brighter pictures are scaled by their own maximum."""
-    values = np.nan_to_num(values.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
-    white = max(white, float(values.max(initial=0.0)))
-    return np.clip(np.rint(values / white * 255.0), 0, 255).astype(np.uint8)
+    """Grey values (H, W) as (H, W, 3) uint8, where `white` is the brightest value.
+
+    Brighter pictures are scaled by their own maximum; what is not finite turns black.
+    """
+    white = max(white, float(values.max(initial=0.0, where=np.isfinite(values))))
+    rgb = np.empty((*values.shape, 3), np.uint8)
+    for row, line in enumerate(values):  # a row at a time: as float64 a large picture would take gigabytes
+        finite = np.nan_to_num(line.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
+        rgb[row] = np.clip(np.rint(finite / white * 255.0), 0, 255)[:, None]
+    return rgb
 
 
 def _checked_array(array: np.ndarray) -> np.ndarray:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +15,7 @@ from hamer.detectors import load as load_detector
 from hamer.geometry.cameras import default_camera
 from hamer.hand_models import HandModel
 from hamer.pipeline.estimators import Estimator, FittingEstimator, NetworkEstimator
-from hamer.pipeline.pictures import Picture, read_picture
+from hamer.pipeline.pictures import Picture, pixels_of, read_picture
 from hamer.structures import Camera, HandBoxes, Reconstruction
 
 if TYPE_CHECKING:
@@ -24,6 +23,8 @@ if TYPE_CHECKING:
     from hamer.models.precision import Precision
 
 logger = logging.getLogger(__name__)
+
+MAX_BATCH_PIXELS = 100_000_000  # of a batch of pictures: 300 MB of RGB, as eight photos of a phone
 
 Source = str | Path | np.ndarray | Picture
 Detector = Callable[..., list[HandBoxes]]
@@ -72,13 +73,15 @@ class HandReconstructor:
             refine: after a network, fit its result to the detector's keypoints.
             rescale_factor: how much of a hand's surroundings the network sees, times its box.
             batch_size: crops a forward pass of the network.
-            device: "auto" (CUDA, else Apple's GPU, else CPU) or a torch device.
+            device: of the network: "auto" (CUDA, else Apple's GPU, else CPU) or a torch device. The built-in way runs on
+                the CPU.
             precision: of the network: "float32" (the reference), "bfloat16", "float16" or "int8"; docs/measurements.md gives
                 speed and deviation.
 
         Raises:
             AssetError: a file that is needed is neither here nor can be fetched.
             WeightsError, UnsafeFileError: a file is not what it should be.
+            ValueError: an unknown detector, option, device or precision.
         """
         named = isinstance(detector, str)
         find = load_detector(detector, **(detector_options or {})) if isinstance(detector, str) else detector
@@ -131,7 +134,8 @@ class HandReconstructor:
 
         Args:
             images: paths or arrays.
-            batch_size: pictures that are worked on together.
+            batch_size: pictures that are worked on together, fewer where they are large: two batches of at most 100
+                megapixels (or of one picture) are in memory.
             camera: one camera for all, or a function of the picture, or None as in `__call__`.
             on_error: called with the source and its error for a picture that fails, which is then left out; None raises.
         """
@@ -211,9 +215,21 @@ def load_network(weights: str | Path, device: str = "auto", precision: Precision
 
 
 def pick_device(device: str = "auto") -> torch.device:
-    """The torch device for a name; "auto" takes CUDA, else Apple's GPU, else the CPU."""
+    """The torch device for a name; "auto" takes CUDA, else Apple's GPU, else the CPU.
+
+    Raises ValueError for a name that torch does not know or a device that this machine does not have.
+    """
     if device != "auto":
-        return torch.device(device)
+        try:
+            chosen = torch.device(device)
+            torch.empty(1, device=chosen)
+        # what torch raises for unknown names, missing drivers and devices, and builds without that kind
+        except (RuntimeError, AssertionError, NotImplementedError) as error:
+            reason = str(error).strip().split("\n")[0]
+            raise ValueError(
+                f"device must be auto, cpu, or one that this machine has (cuda, cuda:1, mps), got {device!r}: {reason}"
+            ) from error
+        return chosen
     if torch.cuda.is_available():
         return torch.device("cuda")
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
@@ -231,14 +247,17 @@ def _named(on_error: Callable[[Source, Exception], None]) -> Callable[[Source, E
 def _read_ahead(
     images: Iterable[Source], batch_size: int, on_error: Callable[[Source, Exception], None] | None
 ) -> Iterator[tuple[list[Source], list[Picture]]]:
-    """Batches of pictures, read in threads one batch ahead; unreadable ones go to `on_error`."""
+    """Batches of pictures, read in threads one batch ahead; unreadable ones go to `on_error`.
+
+    A batch ends after `batch_size` pictures or before the one with which it would exceed MAX_BATCH_PIXELS.
+    """
     if batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, got {batch_size}")
-    sources = iter(images)
+    batches = _batches(images, batch_size)
     with ThreadPoolExecutor(max_workers=2, thread_name_prefix="hamer-read") as pool:
 
         def submit() -> list[tuple[Source, Future[Picture]]]:
-            return [(s, pool.submit(read_picture, s)) for s in islice(sources, batch_size)]
+            return [(s, pool.submit(read_picture, s)) for s in next(batches, [])]
 
         pending = submit()
         while pending:
@@ -254,3 +273,20 @@ def _read_ahead(
             if kept:
                 yield [s for s, _ in kept], [p for _, p in kept]
             pending = following
+
+
+def _batches(images: Iterable[Source], batch_size: int) -> Iterator[list[Source]]:
+    batch: list[Source] = []
+    total = 0
+    for source in images:
+        pixels = pixels_of(source)
+        if batch and total + pixels > MAX_BATCH_PIXELS:
+            yield batch
+            batch, total = [], 0
+        batch.append(source)
+        total += pixels
+        if len(batch) == batch_size:
+            yield batch
+            batch, total = [], 0
+    if batch:
+        yield batch

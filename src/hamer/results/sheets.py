@@ -82,30 +82,35 @@ def _crop(image: np.ndarray, camera: Camera, box: np.ndarray, rescale_factor: fl
     center = (box[:2] + box[2:]) / 2
     side = max(float((box[2:] - box[:2]).max()) * rescale_factor, 2.0)
     scale = SHEET_SIZE / side
-    corner = center - side / 2
-    if scale < 1:  # average the pixels that fall together, only in the region that is seen
-        image, corner, scale = _shrunk(image, corner, side)
-    move = np.array([[scale, 0, -scale * corner[0]], [0, scale, -scale * corner[1]]])
-    crop = cv2.warpAffine(image, move, (SHEET_SIZE, SHEET_SIZE), flags=cv2.INTER_LINEAR, borderValue=(255, 255, 255))
-    total = SHEET_SIZE / side
     origin = center - side / 2
     seen = Camera(
-        camera.fx * total,
-        camera.fy * total,
-        (camera.cx - origin[0]) * total,
-        (camera.cy - origin[1]) * total,
+        camera.fx * scale,
+        camera.fy * scale,
+        (camera.cx - origin[0]) * scale,
+        (camera.cy - origin[1]) * scale,
         camera.distortion,
     )
+    part, corner = _region(image, origin, side)
+    if scale < 1:  # average the pixels that fall together
+        part, corner, scale = _shrunk(part, corner, scale)
+    move = np.array([[scale, 0, -scale * corner[0]], [0, scale, -scale * corner[1]]])
+    crop = cv2.warpAffine(part, move, (SHEET_SIZE, SHEET_SIZE), flags=cv2.INTER_LINEAR, borderValue=(255, 255, 255))
     return crop, seen
 
 
-def _shrunk(image: np.ndarray, corner: np.ndarray, side: float) -> tuple[np.ndarray, np.ndarray, float]:
-    """The part of `image` under the square, reduced to about SHEET_SIZE by area: (part, corner in it, remaining scale)."""
-    height, width = image.shape[:2]
-    low = np.clip(np.floor(corner).astype(int), 0, [width - 1, height - 1])
-    high = np.clip(np.ceil(corner + side).astype(int), low + 1, [width, height])
-    part = image[low[1] : high[1], low[0] : high[0]]
-    factor = SHEET_SIZE / side
-    size = [max(1, round(n * factor)) for n in (part.shape[1], part.shape[0])]
+def _region(image: np.ndarray, corner: np.ndarray, side: float) -> tuple[np.ndarray, np.ndarray]:
+    """The part of `image` under the square and a pixel around it, and the square's corner in it.
+
+    OpenCV warps no picture of more than 32,767 pixels a side, and a part of one is all that is needed.
+    """
+    size = np.array([image.shape[1], image.shape[0]])
+    low = np.clip(np.floor(corner).astype(int) - 1, 0, size - 1)
+    high = np.clip(np.ceil(corner + side).astype(int) + 1, low + 1, size)
+    return image[low[1] : high[1], low[0] : high[0]], corner - low
+
+
+def _shrunk(part: np.ndarray, corner: np.ndarray, scale: float) -> tuple[np.ndarray, np.ndarray, float]:
+    """`part` reduced by area so that the square is about SHEET_SIZE: (part, corner in it, remaining scale)."""
+    size = [max(1, round(n * scale)) for n in (part.shape[1], part.shape[0])]
     ratio = np.array(size) / [part.shape[1], part.shape[0]]
-    return cv2.resize(part, size, interpolation=cv2.INTER_AREA), (corner - low) * ratio, 1.0
+    return cv2.resize(part, size, interpolation=cv2.INTER_AREA), corner * ratio, 1.0

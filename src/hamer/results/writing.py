@@ -13,6 +13,8 @@ from hamer.export.files import write_atomic
 from hamer.results.sheets import hand_sheet, overlay
 from hamer.structures import Reconstruction
 
+MAX_JPEG_SIDE = 65_500  # px, libjpeg's limit
+
 
 @dataclass(frozen=True)
 class Outputs:
@@ -85,7 +87,14 @@ def _write_meshes(result: Reconstruction, folder: Path, name: str, outputs: Outp
 
 
 def write_picture(path: Path, rgb: np.ndarray) -> Path:
-    """Write an RGB picture in one step, so that a killed run leaves no half file under its name."""
+    """Write an RGB picture in one step, so that a killed run leaves no half file under its name.
+
+    A JPEG wider or higher than the format allows is reduced to that. Raises OSError.
+    """
+    if path.suffix == ".jpg" and max(rgb.shape[:2]) > MAX_JPEG_SIDE:
+        scale = MAX_JPEG_SIDE / max(rgb.shape[:2])
+        size = [max(1, int(n * scale)) for n in (rgb.shape[1], rgb.shape[0])]
+        rgb = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA)
     quality = [cv2.IMWRITE_JPEG_QUALITY, 92] if path.suffix == ".jpg" else [cv2.IMWRITE_PNG_COMPRESSION, 4]
     done, data = cv2.imencode(path.suffix, cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), quality)
     if not done:

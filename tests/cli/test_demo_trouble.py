@@ -1,0 +1,212 @@
+"""`hamer demo` with pictures, folders and flags that something is wrong with. In process, with a detector that knows."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from hamer import cli
+from hamer.pipeline import reconstructor
+from hamer.structures import HandBoxes
+
+SAMPLES = Path(__file__).resolve().parents[2] / "examples" / "pictures"
+Demo = Callable[..., int]
+
+
+def known_hand() -> HandBoxes:
+    """The hand of a sample, moved into a picture of 160 x 120 px."""
+    points = np.array(json.loads((SAMPLES / "truth.json").read_text())["wave.jpg"][0]["keypoints_2d"])
+    points = (points - points.min(0)) / np.ptp(points, axis=0).max() * 90 + [20, 15]
+    box = [*points.min(0) - 5, *points.max(0) + 5]
+    return HandBoxes([box], [True], [0.9], np.column_stack([points, np.ones(21)])[None])
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    picture().save(folder / "good.jpg")
+    return folder
+
+
+def picture() -> Image.Image:
+    return Image.fromarray(np.random.default_rng(0).integers(0, 255, (120, 160, 3), np.uint8))
+
+
+@pytest.fixture
+def demo(tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch) -> Demo:
+    """`hamer demo` of `source` into `out`, with more flags; a grey picture of 1 px has no hand."""
+
+    def find(images: list[np.ndarray]) -> list[HandBoxes]:
+        return [known_hand() if image.size > 3 else HandBoxes.empty() for image in images]
+
+    monkeypatch.setattr(reconstructor, "load_detector", lambda *_a, **_k: find)
+    monkeypatch.setattr("hamer.cli.demo._fetch_landmark_models", lambda: None)
+
+    def run(*flags: object) -> int:
+        places = ["--img_folder", str(source), "--out_folder", str(tmp_path / "out"), "--checkpoint", "none"]
+        return cli.main(["demo", *places, *map(str, flags)])
+
+    return run
+
+
+def hands_of(out: Path, name: str) -> int:
+    return len(json.loads((out / f"{name}.json").read_text())["hands"])
+
+
+def test_pictures_of_every_kind_and_name(demo: Demo, source: Path, tmp_path: Path) -> None:
+    image = picture()
+    kinds = {
+        "-dash.jpg": image,
+        "with space.png": image,
+        "ünï日.webp": image,
+        "cmyk.jpg": image.convert("CMYK"),
+        "grey.png": image.convert("L"),
+        "alpha.png": image.convert("RGBA"),
+        "deep.png": Image.fromarray(np.asarray(image)[..., 0].astype(np.uint16) * 257),
+        "stem.jpg": image,
+        "stem.png": image,
+        "one.png": Image.new("L", (1, 1)),
+        "a" * 230 + ".jpg": image,
+    }
+    if os.name == "posix":
+        kinds |= {"new\nline.jpg": image, "bad\udcff.jpg": image}
+    for name, kind in kinds.items():
+        kind.save(source / name)
+    image.save(source / "moving.gif", save_all=True, append_images=[image.rotate(90)])
+    assert demo() == 0
+    out = tmp_path / "out"
+    counts = [len(json.loads(f.read_text())["hands"]) for f in out.glob("*.json")]
+    assert sorted(counts) == [0] + [1] * (len(kinds) + 1)
+    assert hands_of(out, "one") == 0
+    assert hands_of(out, "stem.jpg") == hands_of(out, "stem.png") == 1
+
+
+def test_bad_pictures_are_reported_and_the_others_done(
+    demo: Demo, source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (source / "empty.jpg").touch()
+    (source / "text.png").write_text("not a picture")
+    (source / "cut.jpg").write_bytes((source / "good.jpg").read_bytes()[:3000])
+    (source / "gone.jpg").symlink_to(source / "absent.jpg")
+    assert demo() == 1
+    text = capsys.readouterr()
+    for name in ("empty.jpg", "text.png", "cut.jpg", "gone.jpg"):
+        assert f"{name}" in text.err
+    assert "1 pictures, 1 hands" in text.out
+    assert "4 of 5 pictures failed" in text.out
+    assert hands_of(tmp_path / "out", "good") == 1
+
+
+def test_a_result_that_cannot_be_written_is_this_pictures_failure(
+    demo: Demo, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from hamer import results
+
+    save = results.save
+
+    def fails_once(result: Any, folder: Path, *, name: str, **more: Any) -> Any:
+        if name == "bad":
+            raise ValueError("result.hands[0].score must be a finite number")
+        return save(result, folder, name=name, **more)
+
+    monkeypatch.setattr(results, "save", fails_once, raising=False)
+    picture().save(source / "bad.jpg")
+    assert demo() == 1
+    assert "bad.jpg: result.hands[0].score must be a finite number" in capsys.readouterr().err
+    assert hands_of(tmp_path / "out", "good") == 1
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--focal_length", "nan"], "positive numbers"),
+        (["--focal_length", "inf"], "positive numbers"),
+        (["--focal_length", "1", "2", "3"], "one or two"),
+        (["--focal_length", "500", "--principal_point", "nan", "3"], "finite numbers"),
+        (["--focal_length", "500", "--distortion", "0.1"], "4, 5 or 8"),
+        (["--rescale_factor", "nan"], "positive and finite"),
+        (["--rescale_factor", "inf"], "positive and finite"),
+        (["--threads", "0"], "--threads must be at least 1"),
+        (["--threads", "-1"], "--threads must be at least 1"),
+        (["--device", "nonsense"], "--device must be auto"),
+    ],
+)
+def test_odd_flags_are_wrong_usage(
+    demo: Demo, tmp_path: Path, capsys: pytest.CaptureFixture[str], flags: list[str], message: str
+) -> None:
+    assert demo(*flags) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_results_do_not_go_beside_a_single_picture(
+    demo: Demo, source: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert demo("--img_folder", source / "good.jpg", "--out_folder", source) == 2
+    assert "results could replace them" in capsys.readouterr().err
+
+
+def test_a_folder_inside_the_pictures_folder_and_above_it(demo: Demo, source: Path) -> None:
+    assert demo("--out_folder", source / "out") == 0
+    assert demo("--out_folder", source.parent) == 0
+    assert demo() == 0
+    assert sorted(f.name for f in source.iterdir()) == ["good.jpg", "out"]
+
+
+def test_an_out_folder_that_cannot_be_made_is_named(
+    demo: Demo, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    assert demo("--out_folder", tmp_path / "file" / "out") == 1
+    assert "cannot write to --out_folder" in capsys.readouterr().err
+
+
+def test_flags_without_effect_are_said(demo: Demo, capsys: pytest.CaptureFixture[str]) -> None:
+    assert demo("--precision", "int8", "--refine") == 0
+    assert "--refine, --precision without effect" in capsys.readouterr().err
+
+
+def test_changed_boxes_are_done_again(demo: Demo, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    boxes = tmp_path / "boxes.json"
+    for content in ("{}", '{"good": []}'):
+        boxes.write_text(content)
+        assert demo("--boxes", boxes) == 0
+        assert "1 pictures, 1 hands" in capsys.readouterr().out
+    assert demo("--boxes", boxes) == 0
+    assert "finished by an earlier run" in capsys.readouterr().out
+
+
+def test_an_interrupt_says_how_to_go_on(
+    demo: Demo, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stop(*_a: object, **_k: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("hamer.results.save", stop, raising=False)
+        assert demo() == 130
+    assert "run the same command again to continue" in capsys.readouterr().err
+    assert demo() == 0
+    assert hands_of(tmp_path / "out", "good") == 1
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes break in another way elsewhere")
+@pytest.mark.parametrize("command", [[], ["fetch"]])
+def test_a_reader_that_goes_away_is_no_error(command: list[str]) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    run = subprocess.run(
+        [sys.executable, "-m", "hamer", *command], stdout=writing, stderr=subprocess.PIPE, text=True, check=False
+    )
+    os.close(writing)
+    assert (run.returncode, run.stderr) == (141, "")
