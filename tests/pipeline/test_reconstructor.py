@@ -86,9 +86,10 @@ def test_a_hand_without_keypoints_is_left_out_and_the_others_stay(
     found = boxes_of([truth, truth], [True, True])
     assert found.keypoints_2d is not None
     found.keypoints_2d[0] = np.nan
-    hands = make_reconstructor(found)(PICTURE).hands
-    assert len(hands) == 1
-    assert np.isfinite(hands[0].vertices).all()
+    result = make_reconstructor(found)(PICTURE)
+    assert len(result.hands) == 1
+    assert np.isfinite(result.hands[0].vertices).all()
+    assert result.notes == ["1 of 2 hands found could not be estimated and were left out"]
 
 
 def test_boxes_without_keypoints_say_what_to_do(make_reconstructor: Make) -> None:

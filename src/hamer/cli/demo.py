@@ -328,6 +328,8 @@ def _process(args: argparse.Namespace, reconstructor: HandReconstructor, folder:
             except Exception as error:  # something about this picture alone
                 fail(path, error)
                 continue
+            for note in result.notes:
+                tqdm.write(f"{path}: {note}", file=sys.stderr)
             hands += len(result.hands)
             bar.update()
     done = len(waiting) - len(failed)

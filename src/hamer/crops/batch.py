@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -45,20 +44,6 @@ class CropBatch:
     def to_crop(self, points: Any) -> Any:
         """Points (N, K, 2) px of the pictures as px of the crops; mirrored for left hands."""
         return affine.picture_to_crop(points, self.box_center, self.box_size, self.right, self._size)
-
-    def __getitem__(self, rows: slice | np.ndarray | list[int]) -> CropBatch:
-        """The hands that `rows` (a slice, integers, or a boolean mask) selects."""
-        return CropBatch(*(getattr(self, field.name)[rows] for field in fields(self)))
-
-    @classmethod
-    def cat(cls, batches: Sequence[CropBatch]) -> CropBatch:
-        """Several batches as one; `picture_index` and `personid` stay what they were in each."""
-        if not batches:
-            raise ValueError("CropBatch.cat needs at least one batch, got none")
-        if len(batches) == 1:
-            return batches[0]
-        columns = ([getattr(batch, field.name) for batch in batches] for field in fields(cls))
-        return cls(*(torch.cat(c) if isinstance(c[0], torch.Tensor) else np.concatenate(c) for c in columns))
 
     @property
     def _size(self) -> int:

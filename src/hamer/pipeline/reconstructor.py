@@ -191,9 +191,16 @@ class HandReconstructor:
             Reconstruction(
                 hands=h, camera=c, width=p.width, height=p.height, faces=faces, hand_model=model.name,
                 model=self.estimator.name, detector=self.detector_name, path=p.path, image=p.rgb,
+                notes=_notes(len(f), len(h)),
             )
-            for h, c, p in zip(hands, known, pictures, strict=True)
+            for h, c, p, f in zip(hands, known, pictures, found, strict=True)
         ]  # fmt: skip
+
+
+def _notes(found: int, estimated: int) -> list[str]:
+    if estimated == found:
+        return []
+    return [f"{found - estimated} of {found} hands found could not be estimated and were left out"]
 
 
 def load_hand_model(which: str | Path = "open") -> HandModel:
