@@ -187,7 +187,7 @@ def test_a_full_disk_ends_the_run_with_a_clear_error(tmp_path: Path, monkeypatch
     import errno
 
     from hamer import cli
-    from hamer.pipeline import HandReconstructor, reconstructor
+    from hamer.pipeline import reconstructor
     from hamer.structures import HandBoxes
 
     class Nobody:
@@ -199,7 +199,6 @@ def test_a_full_disk_ends_the_run_with_a_clear_error(tmp_path: Path, monkeypatch
 
     monkeypatch.setattr(reconstructor, "load_detector", lambda *_a, **_k: Nobody())
     monkeypatch.setattr("hamer.results.save", full, raising=False)
-    assert HandReconstructor is not None
     Image.new("RGB", (64, 64)).save(tmp_path / "a.jpg")
     status = cli.main(
         ["demo", "--img_folder", str(tmp_path), "--out_folder", str(tmp_path / "out"), "--checkpoint", "none"]

@@ -103,6 +103,12 @@ def test_boxes_without_keypoints_say_what_to_do(make_reconstructor: Make) -> Non
         ([[0, 0, np.nan, 9]], None, "finite"),
         ([[0, 0, 9, 9]], [True, False], "one entry a box"),
         ([[1, 2, 3]], None, r"\(N, 4\) xyxy"),
+        ([[9, 9, 5, 5]], [True], "x1 > x0"),
+        ([[5000, 5000, 5100, 5100]], [True], "overlap the picture of 640 x 480"),
+        ([[-9, -9, 0, 0]], [True], "overlap the picture"),
+        ([[0, 0, 9, 9]], ["left"], "True .right. or False .left."),
+        ([[0, 0, 9, 9]], [None], "True .right. or False .left."),
+        (None, [True], "without boxes"),
     ],
 )
 def test_wrong_boxes_are_refused(make_reconstructor: Make, boxes: list, is_right: list | None, message: str) -> None:

@@ -203,8 +203,8 @@ def _require_source(asset: Asset, folder: Path, request: _Request) -> None:
         raise AssetError(f"{asset.name}: cannot be downloaded by a program, it is behind a login.\n{by_hand.steps}")
     if request.offline or is_offline():
         raise AssetError(
-            f"{asset.name}: not in {folder}, and the network may not be asked (HAMER_OFFLINE or --offline). Run `hamer "
-            f"fetch {asset.name}` with it, or give a file with `hamer fetch {asset.name} --from FILE`."
+            f"{asset.name}: not (or not whole) in {folder}, and the network may not be asked (HAMER_OFFLINE or --offline). "
+            f"Run `hamer fetch {asset.name}` with it, or give a file with `hamer fetch {asset.name} --from FILE`."
         )
 
 

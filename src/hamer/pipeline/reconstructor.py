@@ -116,8 +116,10 @@ class HandReconstructor:
 
         Raises:
             PictureError: the picture cannot be read.
-            ValueError: the boxes have another shape.
+            ValueError: the boxes have another shape or lie outside the picture, or `is_right` does not fit them.
         """
+        if boxes is None and is_right is not None:
+            raise ValueError("is_right goes with boxes, one entry a box; got it without boxes")
         picture = read_picture(image)
         found = self._search([picture])[0] if boxes is None else self._given(picture, boxes, is_right)
         return self._reconstruct([picture], [camera], [found])[0]
@@ -165,7 +167,13 @@ class HandReconstructor:
         boxes = boxes.reshape(-1, 4) if boxes.size in (0, 4) else boxes
         if boxes.ndim != 2 or boxes.shape[1] != 4 or not np.isfinite(boxes).all():
             raise ValueError(f"boxes must be finite pixels (N, 4) xyxy, got {boxes.tolist()}")
-        sides = None if is_right is None else np.asarray(is_right, dtype=bool).reshape(-1)
+        size = (picture.width, picture.height)
+        if (boxes[:, 2:] <= boxes[:, :2]).any() or (boxes[:, 2:] <= 0).any() or (boxes[:, :2] >= size).any():
+            raise ValueError(
+                f"boxes must be x0, y0, x1, y1 with x1 > x0 and y1 > y0, and overlap the picture of {size[0]} x {size[1]} px, "
+                f"got {boxes.tolist()}"
+            )
+        sides = None if is_right is None else _sides(is_right)
         if sides is not None and len(sides) != len(boxes):
             raise ValueError(f"is_right must have one entry a box ({len(boxes)}), got {len(sides)}")
         if isinstance(self.estimator, NetworkEstimator) and sides is not None and not self.estimator.refine:
@@ -195,6 +203,14 @@ class HandReconstructor:
             )
             for h, c, p, f in zip(hands, known, pictures, found, strict=True)
         ]  # fmt: skip
+
+
+def _sides(is_right: Any) -> np.ndarray:
+    """(N,) bool; a word or None would silently count as true or false."""
+    sides = np.asarray(is_right).reshape(-1)
+    if sides.size and not (sides.dtype.kind in "buif" and np.isin(sides, (0, 1)).all()):
+        raise ValueError(f"is_right must hold True (right) or False (left), got {is_right!r}; None lets the model say")
+    return sides.astype(bool)
 
 
 def _notes(found: int, estimated: int) -> list[str]:
