@@ -36,9 +36,7 @@ def _hands(*entries: Any) -> Consensus:
         world=np.zeros((n, 21, 3)),
         right=np.array([entry[1] for entry in entries]),
         presence=np.array([entry[3] if len(entry) > 3 else 0.97 for entry in entries]),
-        least_presence=np.full(n, 0.8),
         sizes=np.ptp(points, axis=1).max(-1),
-        palm_scores=np.full(n, 0.7),
         support=np.ones(n, int),
         scores=np.array([entry[2] for entry in entries]),
     )

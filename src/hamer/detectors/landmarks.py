@@ -43,12 +43,16 @@ class Guesses:
         """A copy whose `rows` (K,) are those of the K `others`."""
         order = np.arange(len(self))
         order[rows] = len(self) + np.arange(len(others))
+        return self.followed_by(others)[order]
+
+    def followed_by(self, others: Guesses) -> Guesses:
+        """These guesses, then the `others`."""
         return Guesses(
-            np.concatenate([self.points, others.points])[order],
-            np.concatenate([self.world, others.world])[order],
-            np.concatenate([self.presence, others.presence])[order],
-            np.concatenate([self.right, others.right])[order],
-            Regions.concatenate([self.regions, others.regions])[order],
+            np.concatenate([self.points, others.points]),
+            np.concatenate([self.world, others.world]),
+            np.concatenate([self.presence, others.presence]),
+            np.concatenate([self.right, others.right]),
+            Regions.concatenate([self.regions, others.regions]),
         )
 
     def boxes(self) -> np.ndarray:

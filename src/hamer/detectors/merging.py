@@ -19,9 +19,9 @@ class Consensus:
     """N hands, each from several looks.
 
     `points` (N, 21, 2) px and `spreads` (N, 21), how far the looks disagree, as a part of the hand's size; `world` (N,
-    21, 3) as in `Guesses`; `right` (N,) probability; `presence` (N,) mean and `least_presence` (N,) smallest over the
-    looks; `sizes` (N,) px, longer side of the joints' box; `palm_scores` (N,) of the palm that led here; `support`
-    (N,) how many palms did; `scores` (N,) in 0..1, how surely this is a hand.
+    21, 3) as in `Guesses`; `right` (N,) probability; `presence` (N,) mean over the looks; `sizes` (N,) px, longer
+    side of the joints' box; `support` (N,) how many sightings of palms led here; `scores` (N,) in 0..1, how surely this
+    is a hand.
     """
 
     points: np.ndarray
@@ -29,9 +29,7 @@ class Consensus:
     world: np.ndarray
     right: np.ndarray
     presence: np.ndarray
-    least_presence: np.ndarray
     sizes: np.ndarray
-    palm_scores: np.ndarray
     support: np.ndarray
     scores: np.ndarray
 

@@ -20,7 +20,8 @@ class Effort:
     from which palms are followed, at most `most_palms` of them, the best, which bounds the time that a picture can
     cost; the best `color_palms` are followed with and without colours, the others only without, which shows gloves and
     skin; `agreement`: ways (mirrored, turned in degrees, enlarged) to look again at a hand to see whether its joints
-    stay.
+    stay; `density`: how often a place is looked at on one level, in units of effort "normal"; `windows`: sides, as
+    parts of the longer side, of the squares in which the landmark model looks for hands whose palm is not seen.
     """
 
     finest: float
@@ -32,12 +33,8 @@ class Effort:
     most_palms: int
     color_palms: int
     agreement: tuple[tuple[bool, float, float], ...]
-
-    @property
-    def density(self) -> float:
-        """How often a place is looked at on one level, in units of effort "normal"."""
-        looks = min(len(self.fine_views), 3) / (1 - self.overlap) ** 2
-        return looks / (2 / 0.7**2)
+    density: float
+    windows: tuple[float, ...]
 
 
 _PLAIN, _BRIGHTENED, _INVERTED = ((False, 0.0, tone) for tone in (COLOR, BRIGHT, NEGATIVE))
@@ -55,6 +52,8 @@ EFFORTS = {
         most_palms=16,
         color_palms=16,
         agreement=((True, 0.0, 1.0),),
+        density=0.5,
+        windows=(),
     ),
     "normal": Effort(
         finest=0.1,
@@ -66,6 +65,8 @@ EFFORTS = {
         most_palms=72,
         color_palms=16,
         agreement=((True, 0.0, 1.0), (False, 20.0, 1.0), (False, -20.0, 1.0), (True, 0.0, 1.2)),
+        density=1.0,
+        windows=(0.6, 0.42, 0.3),
     ),
     "thorough": Effort(
         finest=0.066,
@@ -84,6 +85,8 @@ EFFORTS = {
             (True, -12.0, 1.2),
             (False, 0.0, 0.87),
         ),
+        density=2.0,
+        windows=(0.6, 0.42, 0.3, 0.21),
     ),
 }
 
@@ -119,6 +122,23 @@ def tiles(width: int, height: int, effort: Effort) -> Regions:
         plain = Regions.of(np.stack([x.ravel(), y.ravel()], -1), np.full(x.size, side))
         views = effort.views if level < _COARSE_LEVELS else effort.fine_views
         parts += [plain.changed(mirror=mirror, turn=np.deg2rad(turn), tone=tone) for mirror, turn, tone in views]
+    return Regions.concatenate(parts)
+
+
+#: Distance of neighbouring windows, as a part of their side: the landmark model is at ease with a hand off its middle by
+#: half of that.
+_WINDOW_STEP = 0.5
+
+
+def windows(width: int, height: int, effort: Effort) -> Regions:
+    """Squares in which the landmark model itself looks for hands, in four orientations."""
+    parts = []
+    for size in effort.windows:
+        side = size * max(width, height)
+        across, down = (max(1, int(np.ceil(length / (_WINDOW_STEP * side)))) for length in (width, height))
+        x, y = np.meshgrid((np.arange(across) + 0.5) * width / across, (np.arange(down) + 0.5) * height / down)
+        plain = Regions.of(np.stack([x.ravel(), y.ravel()], -1), np.full(x.size, side))
+        parts += [plain.changed(turn=np.deg2rad(turn)) for turn in (0.0, 90.0, 180.0, 270.0)]
     return Regions.concatenate(parts)
 
 
