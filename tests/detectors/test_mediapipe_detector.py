@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from hamer.detectors.mediapipe import MediapipeDetector
+from hamer.geometry.boxes import iou_matrix
 from hamer.structures import HandBoxes
 
 
@@ -196,6 +197,26 @@ def test_several_threads_give_what_one_gives(
     one = MediapipeDetector(effort="fast", threads=1, palm_model=models[0], landmark_model=models[1])
     (hands,) = one([hand_picture])
     np.testing.assert_array_equal(_points(hands), _points(found))  # the same arithmetic, whoever does it
+
+
+def test_a_hand_whose_palm_the_palm_detector_does_not_see(detector: MediapipeDetector, photos: Path) -> None:
+    """A large glove with print on its back: found by the landmark model in its windows alone."""
+    image = _read(photos / "test4.jpg")
+    truth = np.array([[498.0, 738.0, 1035.0, 1298.0]])
+    (hands,) = detector([image])
+    overlap = iou_matrix(truth, hands.boxes.astype(float))[0]
+    assert overlap.max(initial=0) > 0.4
+    assert hands.is_right[overlap.argmax()]
+
+
+def test_an_arm_or_a_coat_beside_a_hand_is_not_a_hand(detector: MediapipeDetector, photos: Path) -> None:
+    """Windows of all sizes see hands in sleeves and coats; beside a hand that is sure they must be of its size."""
+    for name in ("four_249c5023", "none_0a71a6e8"):
+        (path,) = (photos / "wild").glob(f"{name}*.jpg")
+        (hands,) = detector([_read(path)])
+        sides = (hands.boxes[:, 2:] - hands.boxes[:, :2]).max(-1)
+        assert len(hands) == 1, f"{path.name}: {hands.boxes}"
+        assert sides.max() < 120
 
 
 @pytest.mark.slow

@@ -5,7 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hamer.geometry.boxes import box_areas, boxes_from_keypoints, clip_boxes, expand_to_aspect_ratio, iou_matrix
+from hamer.geometry.boxes import (
+    box_areas,
+    boxes_from_keypoints,
+    clip_boxes,
+    coverage_matrix,
+    expand_to_aspect_ratio,
+    iou_matrix,
+)
 
 
 def test_iou_of_known_boxes() -> None:
@@ -61,3 +68,9 @@ def test_expand_to_aspect_ratio(shape: tuple[float, float], expected: tuple[floa
 def test_expand_to_aspect_ratio_leaves_other_input() -> None:
     assert expand_to_aspect_ratio((3, 4)) == (3, 4)
     assert expand_to_aspect_ratio(7, (192, 256)) == 7
+
+
+def test_coverage_is_the_part_of_the_first_inside_the_second() -> None:
+    a = np.array([[0.0, 0, 10, 10], [0, 0, 0, 5]])
+    b = np.array([[5.0, 0, 15, 10], [-5, -5, 50, 50], [20, 20, 30, 30]])
+    np.testing.assert_allclose(coverage_matrix(a, b), [[0.5, 1.0, 0.0], [0.0, 0.0, 0.0]])

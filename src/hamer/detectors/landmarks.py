@@ -55,6 +55,10 @@ class Guesses:
             Regions.concatenate([self.regions, others.regions]),
         )
 
+    def sizes(self) -> np.ndarray:
+        """Longer sides (N,) px of the joints' boxes."""
+        return np.ptp(self.points, axis=1).max(-1)
+
     def boxes(self) -> np.ndarray:
         """Tight boxes (N, 4) xyxy px around the joints."""
         return np.concatenate([self.points.min(1), self.points.max(1)], -1)

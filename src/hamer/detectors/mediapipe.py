@@ -24,6 +24,7 @@ from hamer.detectors.pictures import check_pictures, well_exposed
 from hamer.detectors.regions import COLOR, GREY, Pyramid, Regions, regions_from_keypoints, regions_from_palms
 from hamer.detectors.scoring import hand_scores, joint_confidences
 from hamer.detectors.search import EFFORTS, tiles, windows, worth_looking
+from hamer.geometry.boxes import coverage_matrix
 from hamer.structures import HandBoxes
 
 EffortName = Literal["fast", "normal", "thorough"]
@@ -37,6 +38,9 @@ _SEEN, _CERTAIN = 0.6, 0.97
 _LEAST_SIZE = 8.0
 #: A hand that only a window shows must fill this part of it at first sight, and be seen this surely at last.
 _LEAST_WINDOW_PART, _LEAST_SWEPT_PRESENCE = 0.25, 0.8
+#: Side of the window that shows a hand best, in sizes of the hand, as in the stock graph; the most by which hands of one
+#: picture differ in size; the part of a known hand that another may cover.
+_WINDOW_OF_HAND, _MOST_RATIO, _COVERED = 2.0, 2.5, 0.3
 #: Sightings of a palm that a box given by the caller is worth.
 _TOLD = 30
 #: Colours are kept unless the hand is seen this much better without them.
@@ -66,7 +70,7 @@ class MediapipeDetector:
         self,
         *,
         effort: EffortName = "normal",
-        min_score: float = 0.3,
+        min_score: float = 0.4,
         max_hands: int | None = None,
         threads: int | None = None,
         palm_model: str | Path | None = None,
@@ -130,29 +134,30 @@ class MediapipeDetector:
         guesses = guesses[first]
         unsure = (guesses.presence > _LEAST_SECOND_PRESENCE) & (guesses.presence < _CERTAIN)
         guesses = _replaced(guesses, unsure, self._landmarks(picture, _regions_of(guesses[unsure])))
-        size = np.ptp(guesses.points, axis=1).max(-1)
-        alive = (guesses.presence > _LEAST_PRESENCE) & (size >= _LEAST_SIZE)
+        alive = (guesses.presence > _LEAST_PRESENCE) & (guesses.sizes() >= _LEAST_SIZE)
         return guesses[alive], support[alive]
 
     def _sweep(self, picture: Pyramid, known: Guesses) -> tuple[Guesses, np.ndarray]:
         """Hands whose palm is hidden or turned away, found by the landmark model in a grid of windows.
 
-        Windows around hands that are `known` for sure are left out. Returns the guesses, and how many windows led to
-        each.
+        Where hands are `known` for sure, others must be of a like size, and must not be one of those with its arm.
+        Returns the guesses, and how many windows led to each.
         """
         height, width = picture.image.shape[:2]
         places = windows(width, height, self.effort)
         places = places[worth_looking(picture.image, places)]
-        places = places[~_shown_by(places, known[known.presence > _CERTAIN])]
+        sure = known[known.presence > _CERTAIN]
+        places = places[~_shown_by(places, sure) & _like_size(places.sizes / _WINDOW_OF_HAND, sure)]
         guesses = self._landmarks(picture, places)
-        wide = np.ptp(guesses.points, axis=1).max(-1) > _LEAST_WINDOW_PART * places.sizes
+        wide = guesses.sizes() > _LEAST_WINDOW_PART * places.sizes
         guesses = guesses[wide & (guesses.presence > _LEAST_FIRST_PRESENCE)]
         guesses = _replaced(guesses, np.ones(len(guesses), bool), self._landmarks(picture, _regions_of(guesses)))
         guesses = guesses[guesses.presence > _LEAST_SECOND_PRESENCE]
         first, support = unite(guesses, np.ones(len(guesses), int))
         guesses = guesses[first]
         guesses = _replaced(guesses, np.ones(len(guesses), bool), self._landmarks(picture, _regions_of(guesses)))
-        alive = guesses.presence > _LEAST_SWEPT_PRESENCE
+        alive = (guesses.presence > _LEAST_SWEPT_PRESENCE) & _like_size(guesses.sizes(), sure)
+        alive &= ~(coverage_matrix(sure.boxes(), guesses.boxes()) > _COVERED).any(0)
         return guesses[alive], support[alive]
 
     def _look_again(self, picture: Pyramid, guesses: Guesses, support: np.ndarray) -> Consensus:
@@ -218,10 +223,17 @@ class MediapipeDetector:
 def _shown_by(places: Regions, hands: Guesses) -> np.ndarray:
     """Which (N,) of the windows have their centre on one of the `hands` and are about its size."""
     boxes = hands.boxes()
-    sides = np.ptp(hands.points, axis=1).max(-1)
     inside = ((places.centers[:, None] > boxes[:, :2]) & (places.centers[:, None] < boxes[:, 2:])).all(-1)
-    ratio = places.sizes[:, None] / np.maximum(sides, 1.0)
+    ratio = places.sizes[:, None] / np.maximum(hands.sizes(), 1.0)
     return (inside & (ratio > 0.7) & (ratio < 4)).any(-1)
+
+
+def _like_size(sizes: np.ndarray, hands: Guesses) -> np.ndarray:
+    """Which (N,) of the `sizes` px a hand can have beside those `hands`; all, where there are none."""
+    if not len(hands):
+        return np.ones(len(sizes), bool)
+    ratio = sizes[:, None] / np.maximum(hands.sizes(), 1.0)
+    return ((ratio < _MOST_RATIO) & (ratio > 1 / _MOST_RATIO)).any(-1)
 
 
 def _replaced(guesses: Guesses, which: np.ndarray, others: Guesses, margin: float = 0.0) -> Guesses:

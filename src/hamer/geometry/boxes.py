@@ -12,12 +12,22 @@ Number = float | int | np.number
 
 
 def iou_matrix(a: Float[ndarray, "n 4"], b: Float[ndarray, "m 4"]) -> Float[ndarray, "n m"]:
-    """Intersection over union of every box in `a` with every box in `b`; 0 where a box has no area."""
-    low = np.maximum(a[:, None, :2], b[None, :, :2])
-    high = np.minimum(a[:, None, 2:], b[None, :, 2:])
-    shared = np.prod(np.clip(high - low, 0, None), axis=-1)
+    """Intersection over union of every box of `a` with every box of `b`, xyxy; 0 where a box has no area."""
+    shared = _shared_areas(a, b)
     union = box_areas(a)[:, None] + box_areas(b)[None] - shared
     return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
+
+
+def coverage_matrix(a: Float[ndarray, "n 4"], b: Float[ndarray, "m 4"]) -> Float[ndarray, "n m"]:
+    """How much of every box of `a` lies inside every box of `b`, 0..1, xyxy; 0 where the box has no area."""
+    shared, areas = _shared_areas(a, b), box_areas(a)[:, None]
+    return np.divide(shared, areas, out=np.zeros_like(shared), where=areas > 0)
+
+
+def _shared_areas(a: ndarray, b: ndarray) -> ndarray:
+    low = np.maximum(a[:, None, :2], b[None, :, :2])
+    high = np.minimum(a[:, None, 2:], b[None, :, 2:])
+    return np.prod(np.clip(high - low, 0, None), axis=-1)
 
 
 def box_areas(boxes: Float[ndarray, "*batch n 4"]) -> Float[ndarray, "*batch n"]:
