@@ -99,6 +99,15 @@ def test_order_of_the_input_does_not_matter() -> None:
     np.testing.assert_array_equal(a.points, b.points)
 
 
+def test_a_forearm_beside_its_hand_is_no_second_hand_but_a_touching_hand_is() -> None:
+    hand = (_open_hand(100, 100, 50), 0.9, 0.99)
+    arm = _open_hand(90, 165, 80)  # reaches into the hand from below, and is larger
+    assert len(merge_hands(_hands(hand, (arm, 0.9, 0.8, 0.85)))) == 1
+    assert len(merge_hands(_hands(hand, (arm, 0.9, 0.8, 0.98)))) == 2  # seen as clearly as hands are
+    touching = _open_hand(90, 142, 55)
+    assert len(merge_hands(_hands(hand, (touching, 0.1, 0.8, 0.85)))) == 2
+
+
 def test_agreeing_looks_have_no_spread_and_an_outlier_counts_little() -> None:
     hand = _open_hand(100, 100, 50)[None]
 

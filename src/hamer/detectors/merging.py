@@ -136,20 +136,26 @@ def same_hand(a: np.ndarray, b: np.ndarray, side_a: float, side_b: float) -> boo
 #: Of two hands whose boxes overlap, the less sure one needs this mean presence to be more than another reading of the
 #: other.
 _CLEARLY_SEEN = 0.95
+#: A forearm taken for a hand is larger than its hand by this factor, by which two hands that touch do not differ.
+_ARM = 1.35
 
 
 def _rivals(a: np.ndarray, b: np.ndarray, presence: float) -> bool:
     """Whether the hand `b` (21, 2), less sure than `a`, is more likely another reading of `a` than a second hand.
 
     Two interlocked hands are both seen clearly; a wrong reading (the other side, turned fingers, fingers alone, the
-    hand with its forearm) lies mostly within the right one, or around it, and is less sure.
+    hand with its forearm) lies mostly within the right one, or around it, and is less sure. A forearm alone touches the
+    right one and is larger.
     """
     low = np.maximum(a.min(0), b.min(0))
     high = np.minimum(a.max(0), b.max(0))
     smaller = min(float(np.ptp(points, axis=0).prod()) for points in (a, b))
     within = float(np.clip(high - low, 0, None).prod()) / max(smaller, 1e-6)
     size = max(float(np.ptp(a, axis=0).max()), 1.0)
-    return within > 0.5 and (presence < _CLEARLY_SEEN or _chamfer(a, b) / size < 0.1)
+    like_an_arm = within > 0.1 and float(np.ptp(b, axis=0).max()) > _ARM * size
+    if presence < _CLEARLY_SEEN:
+        return within > 0.5 or like_an_arm
+    return within > 0.5 and _chamfer(a, b) / size < 0.1
 
 
 def _part_of(small: np.ndarray, large: np.ndarray) -> bool:
