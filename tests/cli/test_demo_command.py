@@ -42,6 +42,7 @@ def test_help_teaches(command: str) -> None:
         (["--img_folder", "absent"], "nothing exists"),
         (["--batch_size", "0"], "at least 1"),
         (["--rescale_factor", "-1"], "positive"),
+        (["--min_score", "2"], "0 to 1"),
         (["--distortion", "0.1"], "need --focal_length"),
         (["--img_folder", "EMPTY"], "no picture files"),
         (["--img_folder", "EMPTY", "--out_folder", "EMPTY"], "must not be the folder of the pictures"),

@@ -109,6 +109,15 @@ def add_arguments(
         choices=["float32", "bfloat16", "float16", "int8"],
         help="of the network (default: float32)",
     )
+    how.add_argument(
+        "--effort",
+        default="normal",
+        choices=["fast", "normal", "thorough"],
+        help="how hard mediapipe searches: fast for large hands, thorough for tiny ones (default: normal)",
+    )
+    how.add_argument(
+        "--min_score", type=float, help="leave out hands below this score, 0 to 1 (default: the detector's own, 0.4)"
+    )
     how.add_argument("--threads", type=int, help="CPU threads (default: all)")
     out = parser.add_argument_group("what to write")
     out.add_argument("--out_folder", default="demo_out", help="where results go (default: demo_out)")
@@ -165,6 +174,8 @@ def _wrong_usage(args: argparse.Namespace) -> str | None:
             return f"--{flag} must be at least 1, got {number}"
     if not 0 < args.rescale_factor < math.inf:
         return f"--rescale_factor must be positive and finite, got {args.rescale_factor}"
+    if args.min_score is not None and not 0 <= args.min_score <= 1:
+        return f"--min_score must lie in 0 to 1, got {args.min_score}"
     return (
         _wrong_camera(args)
         or _wrong_device(args.device)
@@ -225,6 +236,7 @@ def _build(args: argparse.Namespace) -> HandReconstructor:
         detector, options = "boxes", {**options, "boxes": args.boxes}
     elif detector == "mediapipe":
         _fetch_landmark_models()
+        options |= {"effort": args.effort} | ({} if args.min_score is None else {"min_score": args.min_score})
     return HandReconstructor.from_pretrained(
         weights,
         detector=detector,
@@ -270,6 +282,8 @@ def _options(args: argparse.Namespace, reconstructor: HandReconstructor, outputs
     names = (
         "checkpoint",
         "boxes",
+        "effort",
+        "min_score",
         "hand_model",
         "refine",
         "focal_length",

@@ -38,8 +38,8 @@ def _interpreter_class() -> Any:
     except ImportError as error:
         raise MissingExtraError(
             f"The hand detector 'mediapipe' needs the package ai-edge-litert, which could not be imported ({error}). "
-            "Install it with: pip install ai-edge-litert. Where it has no wheel (Windows), run hamer under WSL or in a "
-            "Linux container, or give the hands' boxes yourself: --boxes file.json, or boxes= in Python"
+            "Install it with: pip install ai-edge-litert. Where it has no wheel (Macs with Intel processors), run "
+            "hamer in a Linux container, or give the hands' joints yourself: --boxes file.json, or boxes= in Python"
         ) from error
 
 
