@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from hamer.detectors.mediapipe import MediapipeDetector
+from hamer.detectors.merging import Consensus
 from hamer.geometry.boxes import iou_matrix
 from hamer.structures import HandBoxes
 
@@ -217,6 +218,22 @@ def test_an_arm_or_a_coat_beside_a_hand_is_not_a_hand(detector: MediapipeDetecto
         sides = (hands.boxes[:, 2:] - hands.boxes[:, :2]).max(-1)
         assert len(hands) == 1, f"{path.name}: {hands.boxes}"
         assert sides.max() < 120
+
+
+def test_the_only_hand_of_a_picture_needs_less_evidence_unless_a_score_is_asked_for(
+    detector: MediapipeDetector, models: tuple[Path, Path]
+) -> None:
+    def candidates(*entries: tuple[float, int]) -> Consensus:
+        n = len(entries)
+        zeros = np.zeros(n)
+        scores, support = (np.array(column) for column in zip(*entries, strict=True))
+        return Consensus(np.zeros((n, 21, 2)), np.zeros((n, 21)), np.zeros((n, 21, 3)), *[zeros] * 3, support, scores)
+
+    assert detector._kept(candidates((0.3, 100), (0.25, 100))).tolist() == [True, False]
+    assert detector._kept(candidates((0.3, 10), (0.1, 100))).tolist() == [False, False]  # a palm that few tiles show
+    assert detector._kept(candidates((0.9, 10), (0.3, 100))).tolist() == [True, False]  # there is a hand already
+    strict = MediapipeDetector(min_score=0.4, palm_model=models[0], landmark_model=models[1])
+    assert not strict._kept(candidates((0.3, 100))).any()
 
 
 @pytest.mark.slow

@@ -36,6 +36,8 @@ _LEAST_FIRST_PRESENCE, _LEAST_SECOND_PRESENCE, _LEAST_PRESENCE = 0.05, 0.25, 0.5
 #: Presence from which no look without colours, and no third pass, is needed.
 _SEEN, _CERTAIN = 0.6, 0.97
 _LEAST_SIZE = 8.0
+#: Scores from which hands are given, and from which the only hand of a picture is.
+_MIN_SCORE, _MIN_FIRST_SCORE = 0.4, 0.15
 #: A hand that only a window shows must fill this part of it at first sight, and be seen this surely at last.
 _LEAST_WINDOW_PART, _LEAST_SWEPT_PRESENCE = 0.25, 0.8
 #: Side of the window that shows a hand best, in sizes of the hand, as in the stock graph; the most by which hands of one
@@ -43,6 +45,8 @@ _LEAST_WINDOW_PART, _LEAST_SWEPT_PRESENCE = 0.25, 0.8
 _WINDOW_OF_HAND, _MOST_RATIO, _COVERED = 2.0, 2.5, 0.3
 #: Sightings of a palm that a box given by the caller is worth.
 _TOLD = 30
+#: Sightings from which a palm is looked at larger and smaller before it is given up, and by how much.
+_WELL_SIGHTED, _OTHER_ZOOMS = 20, (0.7, 1.5)
 #: Colours are kept unless the hand is seen this much better without them.
 _GREY_IS_BETTER = 0.1
 
@@ -55,7 +59,8 @@ class MediapipeDetector:
             "normal": hands from about 1/40 of the picture's longer side; "thorough": smaller ones still, and every
             orientation, several times the cost.
         min_score: hands below are left out; scores are probabilities of being a hand, fitted on pictures with and
-            without hands. At the default none was seen in 27 varied pictures without hands.
+            without hands. None: 0.4, or 0.15 for the only hand of a picture if its palm was sighted often; so none was
+            seen in 27 varied pictures without hands.
         max_hands: keep the best so many; None for all.
         threads: worker threads; None for all cores, at most 8.
         palm_model, landmark_model: files of the networks; None fetches them (`hamer.assets.landmark_models`).
@@ -70,7 +75,7 @@ class MediapipeDetector:
         self,
         *,
         effort: EffortName = "normal",
-        min_score: float = 0.4,
+        min_score: float | None = None,
         max_hands: int | None = None,
         threads: int | None = None,
         palm_model: str | Path | None = None,
@@ -80,7 +85,9 @@ class MediapipeDetector:
         if palm_model is None or landmark_model is None:
             fetched = assets.landmark_models()
             palm_model, landmark_model = palm_model or fetched[0], landmark_model or fetched[1]
-        self.effort, self.min_score, self.max_hands = EFFORTS[effort], float(min_score), max_hands
+        self.effort, self.max_hands = EFFORTS[effort], max_hands
+        self.min_score = _MIN_SCORE if min_score is None else float(min_score)
+        self.min_first_score = _MIN_FIRST_SCORE if min_score is None else float(min_score)
         self._palms = PalmDetector(palm_model, threads=threads)
         self._landmarks = LandmarkModel(landmark_model, threads=threads)
 
@@ -112,12 +119,25 @@ class MediapipeDetector:
 
     def _one(self, image: np.ndarray) -> HandBoxes:
         hands = self.candidates(image)
-        hands = settle_sides(hands[hands.scores >= self.min_score][: self.max_hands])
+        hands = settle_sides(hands[self._kept(hands)][: self.max_hands])
         if not len(hands):
             return HandBoxes.empty()
         confidences = joint_confidences(hands.spreads, hands.presence)
         keypoints = np.concatenate([hands.points, confidences[..., None]], -1)
         return HandBoxes(hands.boxes(), hands.right > 0.5, hands.scores, keypoints, hands.world)
+
+    def _kept(self, hands: Consensus) -> np.ndarray:
+        """Which (N,) of the candidates are given: all from `min_score`, else perhaps the best one.
+
+        Somebody who asks for hands expects one, so the first needs less evidence than a second, if its palm was
+        sighted often.
+        """
+        kept = hands.scores >= self.min_score
+        if len(hands) and not kept.any():
+            best = int(hands.scores.argmax())
+            sighted = hands.support[best] >= 2 * _WELL_SIGHTED * self.effort.density
+            kept[best] = sighted and hands.scores[best] >= self.min_first_score
+        return kept
 
     def _follow(self, picture: Pyramid, palms: Palms, support: np.ndarray) -> tuple[Guesses, np.ndarray]:
         """Landmarks of palms after up to three passes, each hand once, and how many sightings of palms led to each."""
@@ -127,6 +147,10 @@ class MediapipeDetector:
         unsure = (tones == COLOR) & (guesses.presence < _SEEN)
         grey = self._landmarks(picture, start[unsure].changed(tone=GREY))
         guesses = _replaced(guesses, unsure, grey, margin=_GREY_IS_BETTER)
+        missed = (guesses.presence < _SEEN) & (support >= _WELL_SIGHTED * self.effort.density)
+        for zoom in _OTHER_ZOOMS:  # a palm that many tiles show, of a hand that is not seen: perhaps its size is off
+            look = self._landmarks(picture, start[missed].changed(zoom=zoom, tone=GREY))
+            guesses = _replaced(guesses, missed, look)
         alive = guesses.presence > _LEAST_FIRST_PRESENCE
         guesses, support = guesses[alive], support[alive]
         guesses = _replaced(guesses, np.ones(len(guesses), bool), self._landmarks(picture, _regions_of(guesses)))
@@ -171,7 +195,9 @@ class MediapipeDetector:
         points, spreads, world, right = agree(looks)
         presence = np.stack([look.presence for look in looks])
         sizes = np.ptp(points, axis=1).max(-1)
-        scores = hand_scores(presence, spreads, sizes, support / self.effort.density)
+        # One look of several may fail, as the one that cuts off a fingertip.
+        best = np.sort(presence, axis=0)[1:] if len(looks) > 2 else presence
+        scores = hand_scores(best, spreads, sizes, support / self.effort.density)
         return Consensus(points, spreads, world, right, presence.mean(0), sizes, support, scores)
 
     def landmarks_in_boxes(
@@ -255,10 +281,10 @@ def _paired_iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return overlap / np.maximum(areas - overlap, 1e-9)
 
 
-def _check_options(effort: str, min_score: float, max_hands: int | None, threads: int | None) -> None:
+def _check_options(effort: str, min_score: float | None, max_hands: int | None, threads: int | None) -> None:
     if effort not in EFFORTS:
         raise ValueError(f"effort must be one of {', '.join(EFFORTS)}, got {effort!r}")
-    if not 0 <= min_score <= 1:
+    if min_score is not None and not 0 <= min_score <= 1:
         raise ValueError(f"min_score must lie in 0..1, got {min_score}")
     if max_hands is not None and max_hands < 1:
         raise ValueError(f"max_hands must be at least 1, or None for all, got {max_hands}")
