@@ -122,9 +122,7 @@ class MediapipeDetector:
         hands = settle_sides(hands[self._kept(hands)][: self.max_hands])
         if not len(hands):
             return HandBoxes.empty()
-        confidences = joint_confidences(hands.spreads, hands.presence)
-        keypoints = np.concatenate([hands.points, confidences[..., None]], -1)
-        return HandBoxes(hands.boxes(), hands.right > 0.5, hands.scores, keypoints, hands.world)
+        return _hand_boxes(hands, hands.boxes(), hands.right > 0.5)
 
     def _kept(self, hands: Consensus) -> np.ndarray:
         """Which (N,) of the candidates are given: all from `min_score`, else perhaps the best one.
@@ -153,11 +151,11 @@ class MediapipeDetector:
             guesses = _replaced(guesses, missed, look)
         alive = guesses.presence > _LEAST_FIRST_PRESENCE
         guesses, support = guesses[alive], support[alive]
-        guesses = _replaced(guesses, np.ones(len(guesses), bool), self._landmarks(picture, _regions_of(guesses)))
+        guesses = self._refined(picture, guesses)
         first, support = unite(guesses, support)
         guesses = guesses[first]
         unsure = (guesses.presence > _LEAST_SECOND_PRESENCE) & (guesses.presence < _CERTAIN)
-        guesses = _replaced(guesses, unsure, self._landmarks(picture, _regions_of(guesses[unsure])))
+        guesses = self._refined(picture, guesses, unsure)
         alive = (guesses.presence > _LEAST_PRESENCE) & (guesses.sizes() >= _LEAST_SIZE)
         return guesses[alive], support[alive]
 
@@ -175,14 +173,19 @@ class MediapipeDetector:
         guesses = self._landmarks(picture, places)
         wide = guesses.sizes() > _LEAST_WINDOW_PART * places.sizes
         guesses = guesses[wide & (guesses.presence > _LEAST_FIRST_PRESENCE)]
-        guesses = _replaced(guesses, np.ones(len(guesses), bool), self._landmarks(picture, _regions_of(guesses)))
+        guesses = self._refined(picture, guesses)
         guesses = guesses[guesses.presence > _LEAST_SECOND_PRESENCE]
         first, support = unite(guesses, np.ones(len(guesses), int))
         guesses = guesses[first]
-        guesses = _replaced(guesses, np.ones(len(guesses), bool), self._landmarks(picture, _regions_of(guesses)))
+        guesses = self._refined(picture, guesses)
         alive = (guesses.presence > _LEAST_SWEPT_PRESENCE) & _like_size(guesses.sizes(), sure)
         alive &= ~(coverage_matrix(sure.boxes(), guesses.boxes()) > _COVERED).any(0)
         return guesses[alive], support[alive]
+
+    def _refined(self, picture: Pyramid, guesses: Guesses, which: np.ndarray | None = None) -> Guesses:
+        """`guesses` (N) of which those in `which` (N,) bool (None: all) are cut out again from their own joints."""
+        which = np.ones(len(guesses), bool) if which is None else which
+        return _replaced(guesses, which, self._landmarks(picture, _regions_of(guesses[which])))
 
     def _look_again(self, picture: Pyramid, guesses: Guesses, support: np.ndarray) -> Consensus:
         """What further looks at each guess, turned, mirrored and enlarged, agree on."""
@@ -225,9 +228,7 @@ class MediapipeDetector:
             sides = np.array(
                 [own if given is None else bool(given) for given, own in zip(is_right, sides, strict=True)]
             )
-        confidences = joint_confidences(hands.spreads, hands.presence)
-        keypoints = np.concatenate([hands.points, confidences[..., None]], -1)
-        return HandBoxes(boxes, sides, hands.scores, keypoints, hands.world)
+        return _hand_boxes(hands, boxes, sides)
 
     def _best_in_boxes(self, picture: Pyramid, boxes: np.ndarray) -> Guesses:
         """The look of the highest worth at each box: presence, and how well the joints fill the box."""
@@ -244,6 +245,13 @@ class MediapipeDetector:
                 worth = np.maximum(worth, value)
         assert best is not None
         return best
+
+
+def _hand_boxes(hands: Consensus, boxes: np.ndarray, sides: np.ndarray) -> HandBoxes:
+    """The detector's answer: `hands` in these `boxes` (N, 4), right where `sides` (N,) bool."""
+    confidences = joint_confidences(hands.spreads, hands.presence)
+    keypoints = np.concatenate([hands.points, confidences[..., None]], -1)
+    return HandBoxes(boxes, sides, hands.scores, keypoints, hands.world)
 
 
 def _shown_by(places: Regions, hands: Guesses) -> np.ndarray:

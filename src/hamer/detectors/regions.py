@@ -85,11 +85,6 @@ class Regions:
         return turned
 
 
-def unit_angle(angles: np.ndarray) -> np.ndarray:
-    """Angles brought into -pi..pi."""
-    return (angles + np.pi) % (2 * np.pi) - np.pi
-
-
 def upward_angle(start: np.ndarray, end: np.ndarray) -> np.ndarray:
     """Angle (N,) of regions whose upward direction runs from `start` (N, 2) to `end` (N, 2), px."""
     direction = end - start

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 WRIST = 0
-THUMB_CMC, THUMB_MCP, THUMB_TIP = 1, 2, 4
 INDEX_MCP, MIDDLE_MCP, RING_MCP, LITTLE_MCP = 5, 9, 13, 17
 #: Wrist and the bases of the four fingers.
 PALM = [WRIST, INDEX_MCP, MIDDLE_MCP, RING_MCP, LITTLE_MCP]
