@@ -16,7 +16,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from hamer.assets.places import find_original, original_roots
+from hamer.assets.places import ORIGINAL_FILES, find_original, original_roots
 from hamer.configs.node import ConfigNode
 
 logger = logging.getLogger(__name__)
@@ -59,6 +59,11 @@ def default_config() -> ConfigNode:
 def data_dir() -> str:
     """The folder of `hamer_ckpts/`, `data/` and `vitpose_ckpts/`: `HAMER_DATA` (or `_DATA` in it), else `./_DATA`."""
     return str(original_roots()[0]) if os.environ.get("HAMER_DATA") else f"./{_DATA_FOLDER}"
+
+
+def default_checkpoint() -> str:
+    """Where the original's checkpoint lies below `data_dir()`; read each time, since HAMER_DATA may be set late."""
+    return f"{data_dir()}/{ORIGINAL_FILES['hamer_checkpoint']}"
 
 
 def data_path(path: str) -> str:

@@ -27,7 +27,7 @@ _lookup, __dir__ = lazy_names(__name__, _HOMES)
 
 def __getattr__(name: str) -> Any:
     if name == "DEFAULT_CHECKPOINT":  # read each time: HAMER_DATA may be set after the import
-        from hamer.configs.reader import data_dir
+        from hamer.configs.reader import default_checkpoint
 
-        return f"{data_dir()}/hamer_ckpts/checkpoints/hamer.ckpt"
+        return default_checkpoint()
     return _lookup(name)

@@ -20,7 +20,7 @@ from hamer.checkpoints.hand_files import arrays_from_state_dict
 from hamer.checkpoints.name_tables import backbone_table
 from hamer.checkpoints.weights import Weights, check_fit, read_weights, require_finite
 from hamer.configs.node import ConfigNode
-from hamer.configs.reader import data_dir, finish, from_mapping, read_yaml
+from hamer.configs.reader import default_checkpoint, finish, from_mapping, read_yaml
 from hamer.errors import WeightsError
 from hamer.models.hamer import HAMER
 from hamer.models.mano_head import neutral_mean_params
@@ -38,15 +38,10 @@ MAY_MISS = ("mano.", "discriminator.", "initialized")
 MAY_EXCEED = ("mano.", "discriminator.", "keypoint_3d_loss.", "keypoint_2d_loss.", "mano_parameter_loss.")
 
 
-def default_checkpoint() -> str:
-    """Where the original's checkpoint belongs: below `HAMER_DATA`, else below `./_DATA`."""
-    return f"{data_dir()}/hamer_ckpts/checkpoints/hamer.ckpt"
-
-
 def _located(path: str | Path | None) -> Path:
     """`path`; a relative one in the original's layout (`_DATA/...`) that is not there is searched where data may lie."""
     if path is None:
-        return find_original("hamer_ckpts/checkpoints/hamer.ckpt") or Path(default_checkpoint())
+        return find_original("hamer_checkpoint") or Path(default_checkpoint())
     path = Path(path)
     if path.exists() or path.is_absolute() or "_DATA" not in path.parts:
         return path
