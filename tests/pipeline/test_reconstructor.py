@@ -116,12 +116,6 @@ def test_wrong_boxes_are_refused(make_reconstructor: Make, boxes: list, is_right
         make_reconstructor(HandBoxes.empty())(PICTURE, boxes=boxes, is_right=is_right)
 
 
-@pytest.mark.parametrize("device", ["nonsense", "", "cuda:99", "cuda:-1"])
-def test_devices_that_are_not_here_are_named(device: str) -> None:
-    with pytest.raises(ValueError, match="device must be auto, cpu, or one that this machine has"):
-        reconstructor.pick_device(device)
-
-
 class TestManyPictures:
     @pytest.fixture
     def folder(self, tmp_path: Path) -> list[Path]:

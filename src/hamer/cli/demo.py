@@ -199,7 +199,7 @@ def _wrong_camera(args: argparse.Namespace) -> str | None:
 def _wrong_device(device: str) -> str | None:
     if device in ("auto", "cpu"):
         return None
-    from hamer.pipeline.reconstructor import pick_device
+    from hamer.models.devices import pick_device
 
     try:
         pick_device(device)

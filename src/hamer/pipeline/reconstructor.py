@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 from hamer.detectors import load as load_detector
 from hamer.geometry.cameras import default_camera
 from hamer.hand_models import HandModel
+from hamer.models.devices import pick_device
 from hamer.pipeline.estimators import Estimator, FittingEstimator, NetworkEstimator
 from hamer.pipeline.pictures import Picture, pixels_of, read_picture
 from hamer.structures import Camera, HandBoxes, Reconstruction
@@ -235,27 +235,6 @@ def load_network(weights: str | Path, device: str = "auto", precision: Precision
 
     network, _config = load_hamer(weights, device=pick_device(device), precision=precision)
     return network
-
-
-def pick_device(device: str = "auto") -> torch.device:
-    """The torch device for a name; "auto" takes CUDA, else Apple's GPU, else the CPU.
-
-    Raises ValueError for a name that torch does not know or a device that this machine does not have.
-    """
-    if device != "auto":
-        try:
-            chosen = torch.device(device)
-            torch.empty(1, device=chosen)
-        # what torch raises for unknown names, missing drivers and devices, and builds without that kind
-        except (RuntimeError, AssertionError, NotImplementedError) as error:
-            reason = str(error).strip().split("\n")[0]
-            raise ValueError(
-                f"device must be auto, cpu, or one that this machine has (cuda, cuda:1, mps), got {device!r}: {reason}"
-            ) from error
-        return chosen
-    if torch.cuda.is_available():
-        return torch.device("cuda")
-    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
 
 
 def _named(on_error: Callable[[Source, Exception], None]) -> Callable[[Source, Exception], None]:
