@@ -231,7 +231,8 @@ class TorchUnpickler(AllowListUnpickler):
     """The allow-list unpickler with torch's tensors and the settings objects of training programs."""
 
     def __init__(self, file: BinaryIO, name: str, storages: Callable[[str, torch.dtype, int], _Storage]) -> None:
-        super().__init__(file, name=name, allow=_TABLE, encoding="utf-8")
+        # latin1 keeps the bytes of arrays that Python 2 wrote as texts; names are ASCII either way
+        super().__init__(file, name=name, allow=_TABLE, encoding="latin1")
         self._storages = storages
 
     def find_class(self, module: str, name: str) -> Any:

@@ -63,6 +63,11 @@ def read_weights(path: str | Path) -> Weights:
     if not isinstance(content, Mapping):
         raise WeightsError(f"{path} must hold a dict of tensors, got {type(content).__name__}; save model.state_dict()")
     tensors = _unwrapped(_tensors_of(content))
+    if "blobs" in content and not tensors:
+        raise WeightsError(
+            f"{path} is in the format of Caffe2 and the first Detectron (its weights lie under blobs), expected named "
+            "tensors at the top or under state_dict or model: take the file that detectron2's zoo publishes"
+        )
     if not tensors:
         keys = ", ".join(map(str, list(content)[:8])) or "nothing"
         raise WeightsError(f"{path} must hold named tensors (at the top or under state_dict or model), got {keys}")
@@ -113,6 +118,7 @@ def check_fit(
     source: str,
     may_miss: Iterable[str] = (),
     may_exceed: Iterable[str] = (),
+    advice: str = "Check that model_config.yaml is the one that was saved with these weights",
 ) -> None:
     """Raise a WeightsError unless `tensors` has the names and shapes of `expected`.
 
@@ -122,6 +128,7 @@ def check_fit(
         source: the file, for the message.
         may_miss: beginnings of names that the file may leave out.
         may_exceed: beginnings of names that only the file may have.
+        advice: what to do, the message's last sentence.
     """
     allowed_missing, allowed_extra = tuple(may_miss), tuple(may_exceed)
     missing = [name for name in expected if name not in tensors and not name.startswith(allowed_missing)]
@@ -137,10 +144,7 @@ def check_fit(
         if names
     ]
     if problems:
-        raise WeightsError(
-            f"{source} does not fit the network; {'; '.join(problems)}. Check that model_config.yaml is the one that was "
-            "saved with these weights"
-        )
+        raise WeightsError(f"{source} does not fit the network; {'; '.join(problems)}. {advice}")
 
 
 def _read_safetensors(path: Path) -> Weights:
@@ -162,8 +166,15 @@ def _tensors_of(content: Mapping[Any, Any]) -> dict[str, Tensor]:
     for key in _STATE_KEYS:
         if isinstance(content.get(key), Mapping):
             return _tensors_of(content[key])
-    tensors = {name: _as_tensor(value) for name, value in content.items() if isinstance(name, str)}
+    tensors = {name: _as_tensor(_taken(content, name)) for name in list(content) if isinstance(name, str)}
     return {name: value for name, value in tensors.items() if value is not None}
+
+
+def _taken(content: Mapping[Any, Any], name: str) -> Any:
+    """content[name]; an array leaves `content`, so that all of them and their copies never lie in memory together."""
+    if isinstance(content, dict) and isinstance(content[name], np.ndarray):
+        return content.pop(name)
+    return content[name]
 
 
 def _as_tensor(value: Any) -> Tensor | None:

@@ -1,0 +1,126 @@
+"""Weights of the person detectors: files of detectron2's zoo, checked name by name before a network takes them.
+
+The network is built without memory (torch's meta device) and takes the file's tensors as they are. What the file may have
+beyond the box branch (masks, constants, counters of training) is left out; anything else that differs is an error which
+says what the file looks like.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
+from typing import Literal, NamedTuple, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from hamer.checkpoints.weights import check_fit, read_weights, require_finite
+from hamer.errors import WeightsError
+
+logger = logging.getLogger(__name__)
+
+Network = TypeVar("Network", bound=nn.Module)
+DetectorName = Literal["vitdet", "regnety"]
+
+# Beginnings of names that boxes do not need: the mask branch, and constants that the configuration fixes, which older
+# versions stored.
+_NOT_NEEDED = ("roi_heads.mask_head.", "pixel_mean", "pixel_std", "proposal_generator.anchor_generator.cell_anchors.")
+_COUNTER = ".num_batches_tracked"  # of batch norms in training
+
+
+class _Kind(NamedTuple):
+    """A kind of weights file, known by names that only it has."""
+
+    description: str
+    marks: tuple[str, ...]
+    remedy: str
+
+
+_KINDS = (
+    _Kind(
+        "ViTDet weights (detectron2's cascade with a plain ViT)",
+        ("backbone.net.blocks.", "backbone.simfp_"),
+        "use them with --body_detector vitdet",
+    ),
+    _Kind("RegNetY weights (detectron2)", ("backbone.bottom_up.s1.b1.f.se.",), "use them with --body_detector regnety"),
+    _Kind("a HaMeR checkpoint", ("mano_head.",), "give it as --checkpoint"),
+    _Kind(
+        "ViTPose weights",
+        ("keypoint_head.", "associate_keypoint_heads."),
+        "they find keypoints of persons whom a detector has found: use them as those of vitpose",
+    ),
+    _Kind(
+        "weights of another detector of detectron2 (they have its box or proposal branch)",
+        ("roi_heads.", "proposal_generator.", "backbone.bottom_up."),
+        "",
+    ),
+    _Kind("weights of the first Detectron or of Caffe2", ("conv1_w", "res2_0_branch", "conv_rpn"), ""),
+)
+_TITLES: dict[DetectorName, str] = {
+    "vitdet": "ViTDet-H, detectron2's model_final_f05665.pkl",
+    "regnety": "RegNetY-4GF, detectron2's model_final_ef3a80.pkl",
+}
+
+
+def load_network(build: Callable[[], Network], path: str | Path, detector: DetectorName) -> Network:
+    """The network that `build` makes, with the weights of a file, on the CPU, for inference.
+
+    Args:
+        build: makes the network; it is called with torch's meta device as default, so that constants which are not in
+            the state dict must be made later.
+        path: `.pkl` of detectron2, `.pth` or `.safetensors`; names with or without "module." in front.
+        detector: which detector's weights are expected.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        UnsafeFileError: a pickle that asks for more than data; nothing was executed.
+        WeightsError: truncated, of another kind, with missing, unexpected or misshapen tensors, or with NaN.
+    """
+    with torch.device("meta"):
+        network = build()
+    tensors = _detector_tensors(path, detector)
+    expected = network.state_dict()
+    if not _share_names(expected, tensors):
+        raise WeightsError(_wrong_kind(path, detector, tensors))
+    check_fit(expected, tensors, source=str(path), advice=f"Expected {_TITLES[detector]}. {_fetch(detector)}")
+    tensors = {name: tensors[name].to(value.dtype) for name, value in expected.items()}
+    require_finite(tensors, str(path))
+    network.load_state_dict(tensors, assign=True)
+    logger.debug("%s: %d tensors for %s", path, len(tensors), detector)
+    return network.requires_grad_(False).eval()
+
+
+def what_it_looks_like(names: Collection[str]) -> tuple[str, str]:
+    """What a file with tensors of these names seems to be, and what to do with it (may be empty)."""
+    for kind in _KINDS:
+        if any(name.startswith(kind.marks) for name in names):
+            return kind.description, kind.remedy
+    return f"something else (its tensors are {', '.join(list(names)[:4])} ...)", ""
+
+
+def _detector_tensors(path: str | Path, detector: DetectorName) -> dict[str, Tensor]:
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"no weights of {detector} at {path}. {_fetch(detector)}")
+    tensors = read_weights(path).tensors
+    return {
+        name: value
+        for name, value in tensors.items()
+        if not name.startswith(_NOT_NEEDED) and not name.endswith(_COUNTER)
+    }
+
+
+def _share_names(expected: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> bool:
+    """Whether a backbone of the expected kind is in the file: then single names are worth telling."""
+    backbone = [name for name in expected if name.startswith("backbone.")]
+    return sum(name in tensors for name in backbone) > len(backbone) // 2
+
+
+def _wrong_kind(path: str | Path, detector: DetectorName, tensors: Mapping[str, Tensor]) -> str:
+    description, remedy = what_it_looks_like(tensors)
+    advice = f"; {remedy}" if remedy else ""
+    return f"{path} must hold {_TITLES[detector]}, but looks like {description}{advice}. {_fetch(detector)}"
+
+
+def _fetch(detector: DetectorName) -> str:
+    return f"The right file comes with: hamer fetch {detector}"
