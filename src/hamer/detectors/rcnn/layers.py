@@ -37,12 +37,28 @@ class ChannelNorm(nn.Module):
         self.bias = nn.Parameter(torch.zeros(channels))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) to the same."""
-        rows = F.layer_norm(x.permute(0, 2, 3, 1), self.weight.shape, self.weight, self.bias, self.eps)
+        """(N, C, H, W) to the same, float32 whatever comes in (sums of squares need it), channels last in memory."""
+        rows = F.layer_norm(x.permute(0, 2, 3, 1).float(), self.weight.shape, self.weight, self.bias, self.eps)
         return rows.permute(0, 3, 1, 2)
 
 
-class NormedConv(nn.Conv2d):
+class Conv2d(nn.Conv2d):
+    """A convolution in the dtype of its weight, whatever comes in."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, inputs, H, W) to (N, outputs, H', W')."""
+        return super().forward(x.to(self.weight.dtype))
+
+
+class Linear(nn.Linear):
+    """A linear layer in the dtype of its weight, whatever comes in."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., inputs) to (..., outputs)."""
+        return super().forward(x.to(self.weight.dtype))
+
+
+class NormedConv(Conv2d):
     """A convolution without bias, followed by its `norm`; the size is kept where the stride is 1."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int, norm: type[nn.Module]) -> None:
