@@ -1,0 +1,110 @@
+"""How much data a training sees: sets left out, a share of every set's tars, sets of the user's own."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from omegaconf import DictConfig, open_dict
+
+from hamer.configs.datasets import dataset_config
+from hamer.configs.node import ConfigNode
+from hamer.configs.reader import read_yaml
+
+_RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
+_GOLDEN_RATIO = (5**0.5 - 1) / 2
+
+
+def leave_out(cfg: DictConfig) -> DictConfig:
+    """Take the sets that `DATASETS.LEAVE_OUT` names out of the mixture, in place; the others' weights then sum to 1.
+
+    Raises:
+        ValueError: a set that the mixture does not have, or none left.
+    """
+    names = list(cfg.DATASETS.get("LEAVE_OUT") or ())
+    if not names:
+        return cfg
+    weights = {str(name): float(entry.WEIGHT) for name, entry in cfg.DATASETS.TRAIN.items()}
+    kept = {name: weight for name, weight in weights.items() if name not in names}
+    if not kept or any(name not in weights for name in names):
+        raise ValueError(
+            f"DATASETS.LEAVE_OUT must name some of the sets in DATASETS.TRAIN ({', '.join(weights)}) and not all, got "
+            f"{', '.join(names)}"
+        )
+    total = sum(kept.values())
+    with open_dict(cfg):
+        cfg.DATASETS.TRAIN = {name: {"WEIGHT": round(weight / total, 9)} for name, weight in kept.items()}
+    return cfg
+
+
+def training_sets(cfg: Mapping[str, Any]) -> ConfigNode:
+    """The list of data sets for a run: the package's, joined with `DATASETS.FILE`, cut to `DATASETS.FRACTION`.
+
+    Args:
+        cfg: the composed configuration.
+
+    Returns:
+        set name -> TYPE, URLS, epoch_size or DATASET_FILE, as `dataset_config`; frozen.
+
+    Raises:
+        ValueError: the mixture names a set that no list has, or a fraction outside (0, 1].
+    """
+    datasets = cfg["DATASETS"]
+    sets = dataset_config().clone()
+    sets.defrost()
+    if datasets.get("FILE"):
+        sets.merge(read_yaml(datasets["FILE"]).to_dict())
+    _require_known(datasets, sets)
+    fraction = datasets.get("FRACTION")
+    if fraction is not None and fraction != 1:
+        for name in datasets["TRAIN"]:
+            sets[name] = part_of_set(sets[name], float(fraction), name=str(name))
+    sets.freeze()
+    return sets
+
+
+def part_of_set(entry: Mapping[str, Any], fraction: float, *, name: str = "the set") -> dict[str, Any]:
+    """A set's entry with `fraction` of its tars (at least one) and of its epoch.
+
+    The tars are taken evenly over the set, and a larger share holds every tar of a smaller one, so that runs of a
+    scaling curve differ by more data only.
+
+    Raises:
+        ValueError: a fraction outside (0, 1], or a set without tars.
+    """
+    if not 0 < fraction <= 1:
+        raise ValueError(f"DATASETS.FRACTION must be above 0 and at most 1, got {fraction}")
+    if "URLS" not in entry:
+        raise ValueError(f"DATASETS.FRACTION needs sets of tars (URLS), got {name} with {', '.join(entry)}")
+    tars = tars_of(entry["URLS"])
+    # Multiples of the golden ratio modulo 1 fill [0, 1) evenly at every length (a low-discrepancy sequence).
+    order = sorted(range(len(tars)), key=lambda i: (i * _GOLDEN_RATIO) % 1)
+    n_kept = max(1, round(fraction * len(tars)))
+    part = {**entry, "URLS": [tars[i] for i in sorted(order[:n_kept])]}
+    if "epoch_size" in entry:
+        part["epoch_size"] = max(1, round(int(entry["epoch_size"]) * n_kept / len(tars)))
+    return part
+
+
+def tars_of(urls: str | Sequence[str]) -> list[str]:
+    """Addresses of tars with every range `{000..012}` written out."""
+    if not isinstance(urls, str):
+        return [tar for url in urls for tar in tars_of(url)]
+    found = _RANGE.search(urls)
+    if found is None:
+        return [urls]
+    first, last = found.groups()
+    numbers = [f"{i:0{len(first)}d}" for i in range(int(first), int(last) + 1)]
+    return [tar for number in numbers for tar in tars_of(urls[: found.start()] + number + urls[found.end() :])]
+
+
+def _require_known(datasets: Mapping[str, Any], sets: Mapping[str, Any]) -> None:
+    named = [*datasets["TRAIN"], *(datasets.get("VAL") or ())]
+    named += [datasets["MOCAP"]] if datasets.get("MOCAP") else []
+    unknown = sorted({str(name) for name in named if name not in sets})
+    if unknown:
+        raise ValueError(
+            f"DATASETS names sets that no list has: {', '.join(unknown)}; known are {', '.join(sets)}. List your own in a "
+            "yaml file and give DATASETS.FILE=that_file.yaml"
+        )
