@@ -7,17 +7,25 @@ millimetres.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import Literal, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-if TYPE_CHECKING:
-    from hamer.models.hamer import HAMER
+from hamer.models.vit import ViT
 
 Precision = Literal["auto", "float32", "bfloat16", "float16", "int8"]
 PRECISIONS: tuple[Precision, ...] = ("float32", "bfloat16", "float16", "int8")
+
+
+class WithBackbone(Protocol):
+    """A network whose work is done by a ViT: HaMeR's, ViTPose's."""
+
+    backbone: ViT
+
+
+Network = TypeVar("Network", bound=WithBackbone)
 
 
 class LowPrecisionLinear(nn.Linear):
@@ -73,20 +81,20 @@ def is_lowered(name: str) -> bool:
     return name.startswith("backbone.blocks.") and (".attn." in name or ".mlp." in name)
 
 
-def set_precision(model: HAMER, precision: Precision) -> HAMER:
+def set_precision(model: Network, precision: Precision) -> Network:
     """Change the arithmetic of `model`'s backbone, in place, for inference; float32 leaves it as it is.
 
     Each layer's float32 numbers are released as it is replaced, so that memory only shrinks.
 
     Args:
         model: its weights must be float32, or already rounded to `precision`.
-        precision: "auto" asks `recommended_precision` for the model's device.
+        precision: "auto" asks `recommended_precision` for the backbone's device.
 
     Raises:
         ValueError: an unknown precision, or int8 where this torch has no product for it.
     """
     if precision == "auto":
-        precision = recommended_precision(model.device)
+        precision = recommended_precision(model.backbone.pos_embed.device)
     if precision not in PRECISIONS:
         raise ValueError(f"precision must be one of auto, {', '.join(PRECISIONS)}, got {precision!r}")
     if precision == "float32":
