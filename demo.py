@@ -9,7 +9,8 @@ import argparse
 import sys
 
 from hamer.cli import guarded
-from hamer.cli.demo import add_arguments, run
+from hamer.cli.demo import run
+from hamer.cli.demo_flags import add_arguments
 
 
 def main() -> int:
@@ -20,6 +21,7 @@ def main() -> int:
         checkpoint="_DATA/hamer_ckpts/checkpoints/hamer.ckpt",
         body_detector="vitdet",
         file_type=["*.jpg", "*.png"],
+        suppression=False,
     )
     args = parser.parse_args()
     status = guarded(run, args, program="demo.py")

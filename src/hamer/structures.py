@@ -82,7 +82,8 @@ class HandBoxes:
 
     `boxes` (N, 4) xyxy px; `is_right` (N,) bool; `scores` (N,) in 0..1; `keypoints_2d` (N, 21, 3) x, y px and confidence, or
     None; `keypoints_3d` (N, 21, 3) a backend's own guess, or None: metres, axes of the camera frame, any origin, a left hand
-    given as the left hand that it is. An array holds NaN in the rows of hands that the backend had no guess for.
+    given as the left hand that it is. An array holds NaN in the rows of hands that the backend had no guess for. `notes` say what
+    the detector left out of this picture, and why.
     """
 
     boxes: np.ndarray
@@ -90,6 +91,7 @@ class HandBoxes:
     scores: np.ndarray
     keypoints_2d: np.ndarray | None = None
     keypoints_3d: np.ndarray | None = None
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         self.boxes = _array(self.boxes, "HandBoxes.boxes", (None, 4))
@@ -113,7 +115,7 @@ class HandBoxes:
         """The hands that `index` (slice, integer array or boolean mask) selects."""
         points_2d = None if self.keypoints_2d is None else self.keypoints_2d[index]
         points_3d = None if self.keypoints_3d is None else self.keypoints_3d[index]
-        return HandBoxes(self.boxes[index], self.is_right[index], self.scores[index], points_2d, points_3d)
+        return HandBoxes(self.boxes[index], self.is_right[index], self.scores[index], points_2d, points_3d, self.notes)
 
 
 @dataclass

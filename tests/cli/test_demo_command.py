@@ -198,7 +198,7 @@ def test_a_full_disk_ends_the_run_with_a_clear_error(tmp_path: Path, monkeypatch
     def full(*_args: object, **_more: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(reconstructor, "load_detector", lambda *_a, **_k: Nobody())
+    monkeypatch.setattr(reconstructor, "load_hands", lambda *_a, **_k: Nobody())
     monkeypatch.setattr("hamer.results.save", full, raising=False)
     Image.new("RGB", (64, 64)).save(tmp_path / "a.jpg")
     status = cli.main(

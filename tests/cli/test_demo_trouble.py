@@ -49,7 +49,7 @@ def demo(tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch) -> Demo:
     def find(images: list[np.ndarray]) -> list[HandBoxes]:
         return [known_hand() if image.size > 3 else HandBoxes.empty() for image in images]
 
-    monkeypatch.setattr(reconstructor, "load_detector", lambda *_a, **_k: find)
+    monkeypatch.setattr(reconstructor, "load_hands", lambda *_a, **_k: find)
     monkeypatch.setattr("hamer.cli.demo._fetch_landmark_models", lambda: None)
 
     def run(*flags: object) -> int:

@@ -4,21 +4,53 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from hamer import detectors
+from hamer.errors import AssetError
 
 
-@pytest.mark.parametrize("name", ["vitdet", "regnety", "vitpose"])
-def test_names_of_later_versions_say_so_and_name_the_others(name: str) -> None:
-    with pytest.raises(ValueError, match=rf"'{name}' is unavailable in this version.*'mediapipe', 'boxes'"):
-        detectors.load(name)
+@pytest.fixture
+def no_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine that has none of the original's files."""
+    monkeypatch.setenv("HAMER_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("HAMER_DATA", raising=False)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.usefixtures("no_files")
+@pytest.mark.parametrize(
+    ("name", "asset"), [("vitdet", "vitdet"), ("regnety", "regnety"), ("vitpose", "hamer_demo_data")]
+)
+def test_absent_weights_name_the_command_that_fetches_them(name: str, asset: str) -> None:
+    with pytest.raises(AssetError, match=rf"not found.*`hamer fetch {asset}`"):
+        detectors.load(name).load()
+
+
+@pytest.mark.usefixtures("no_files")
+@pytest.mark.parametrize("name", ["vitdet", "regnety"])
+def test_a_body_detector_is_never_replaced_by_another(name: str) -> None:
+    with pytest.raises(AssetError, match=rf"`hamer fetch {name}`"):
+        detectors.load_hands(name).load()
 
 
 def test_unknown_names_list_the_known() -> None:
-    with pytest.raises(ValueError, match=r"unknown detector 'yolo'.*'mediapipe', 'boxes'"):
+    with pytest.raises(
+        ValueError, match=r"unknown detector 'yolo'.*'mediapipe', 'boxes', 'vitdet', 'regnety', 'vitpose'"
+    ):
         detectors.load("yolo")
+    with pytest.raises(
+        ValueError, match=r"unknown hand detector 'vitpose'.*'mediapipe', 'vitdet', 'regnety', 'boxes'$"
+    ):
+        detectors.load_hands("vitpose")
+
+
+@pytest.mark.parametrize("options", [{"person_score": 2.0}, {"min_confidence": -0.1}])
+def test_wrong_options_of_a_body_detector_are_refused(options: dict) -> None:
+    with pytest.raises(ValueError, match=rf"{next(iter(options))} must lie in 0 to 1"):
+        detectors.load_hands("regnety", **options)
 
 
 def test_unknown_options_are_named() -> None:

@@ -11,7 +11,7 @@ from PIL import Image
 
 from hamer.errors import PictureError
 from hamer.hand_models import HandModel
-from hamer.pipeline import HandReconstructor, reconstructor
+from hamer.pipeline import HandReconstructor, batches
 from hamer.structures import Camera, HandBoxes
 
 from .conftest import CAMERA, boxes_of, joints_of
@@ -146,7 +146,7 @@ class TestManyPictures:
     def test_large_pictures_come_in_smaller_batches(
         self, make_reconstructor: Make, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(reconstructor, "MAX_BATCH_PIXELS", 1000)
+        monkeypatch.setattr(batches, "MAX_BATCH_PIXELS", 1000)
         sizes = [(10, 40), (10, 50), (10, 20), (100, 100), (1, 1), (1, 1), (1, 1), (1, 1)]
         model = make_reconstructor(HandBoxes.empty())
         detector, seen = model.detector, []

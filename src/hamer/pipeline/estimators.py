@@ -7,9 +7,9 @@ inside happens in the right-hand convention (left hands mirrored); `_assemble` m
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
@@ -22,6 +22,9 @@ from hamer.geometry.rotations import rotmat_to_aa
 from hamer.hand_models import HandModel
 from hamer.pipeline.pictures import Picture
 from hamer.structures import Camera, Hand, HandBoxes, HandParameters
+
+if TYPE_CHECKING:
+    from hamer.models.hamer import HAMER
 
 logger = logging.getLogger(__name__)
 
@@ -95,11 +98,32 @@ class FittingEstimator:
         return _assemble(self.hand_model, _fit(self.hand_model, flat, self.options), flat, cameras, len(found))
 
 
+class OnDemand:
+    """A network that is loaded when it is first asked for, and can be released until it is asked for again."""
+
+    def __init__(self, load: Callable[[], HAMER]) -> None:
+        self._load = load
+        self._network: HAMER | None = None
+
+    def get(self) -> HAMER:
+        """The network, in evaluation mode."""
+        if self._network is None:
+            self._network = self._load().eval()
+        return self._network
+
+    def release(self) -> None:
+        """Free the network's memory."""
+        if self._network is not None and self._network.device.type == "cuda":
+            self._network = None
+            torch.cuda.empty_cache()
+        self._network = None
+
+
 class NetworkEstimator:
     """Hands from crops by HAMER, optionally refined by the detector's keypoints.
 
     Args:
-        network: a `hamer.models.HAMER` on its device.
+        network: a `hamer.models.HAMER` on its device, or how to get it.
         rescale_factor: how much of the hand's surroundings a crop shows, times the box.
         batch_size: crops a forward pass.
         refine: fit the result to the detector's keypoints where there are any.
@@ -107,20 +131,35 @@ class NetworkEstimator:
 
     def __init__(
         self,
-        network: Any,
+        network: HAMER | OnDemand,
         *,
         rescale_factor: float = 2.0,
         batch_size: int = 8,
         refine: bool = False,
         options: FitOptions | None = None,
     ) -> None:
-        self.network = network.eval()
-        self.hand_model = HandModel(network.mano.arrays).eval()  # results are put together on the CPU
+        self._source = network if isinstance(network, OnDemand) else OnDemand(lambda: network)
+        self._hand_model: HandModel | None = None
         self.rescale_factor = rescale_factor
         self.batch_size = batch_size
         self.refine = refine
         self.options = options or FitOptions()
         self.name = "hamer" + (" + keypoint refinement" if refine else "")
+
+    @property
+    def hand_model(self) -> HandModel:
+        """The hand that the network was trained with, on the CPU, where results are put together."""
+        if self._hand_model is None:
+            self._hand_model = HandModel(self._source.get().mano.arrays).eval()
+        return self._hand_model
+
+    def load(self) -> None:
+        """Load the network now, if it is not loaded."""
+        self._source.get()
+
+    def release(self) -> None:
+        """Free the network; the next call loads it again."""
+        self._source.release()
 
     def __call__(
         self, pictures: Sequence[Picture], cameras: Sequence[Camera], found: Sequence[HandBoxes]
@@ -138,7 +177,7 @@ class NetworkEstimator:
 
     @torch.inference_mode()
     def _predict(self, pictures: Sequence[Picture], flat: _Flat, cameras: Sequence[Camera]) -> _Estimate:
-        device = next(self.network.parameters()).device
+        network = self._source.get()
         images = [p.rgb for p in pictures]
         parts: list[dict[str, torch.Tensor]] = []
         for start in range(0, len(flat.hands), self.batch_size):
@@ -147,7 +186,7 @@ class NetworkEstimator:
             crops = crop_pictures(
                 images, flat.picture_index[chunk], hands.boxes, hands.is_right, rescale_factor=self.rescale_factor
             )
-            parts.append(_kept(self.network(crops.to_batch(device)), crops))
+            parts.append(_kept(network(crops.to_batch(network.device)), crops))
         merged = {key: torch.cat([part[key] for part in parts]) for key in parts[0]}
         translation = _translations(merged["joints"], merged["points"], flat, cameras)
         valid = torch.isfinite(translation).all(-1) & torch.isfinite(merged["joints"]).flatten(1).all(-1)

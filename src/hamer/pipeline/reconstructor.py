@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hamer.detectors import load as load_detector
+from hamer.detectors import BODY_DETECTORS, load_hands
 from hamer.geometry.cameras import default_camera
 from hamer.hand_models import HandModel
 from hamer.models.devices import pick_device
-from hamer.pipeline.estimators import Estimator, FittingEstimator, NetworkEstimator
-from hamer.pipeline.pictures import Picture, pixels_of, read_picture
+from hamer.pipeline.batches import OnError, Source, in_batches
+from hamer.pipeline.estimators import Estimator, FittingEstimator, NetworkEstimator, OnDemand
+from hamer.pipeline.pictures import Picture, read_picture
+from hamer.pipeline.stages import OnStage, groups, search_in_stages
 from hamer.structures import Camera, HandBoxes, Reconstruction
 
 if TYPE_CHECKING:
@@ -24,9 +25,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-MAX_BATCH_PIXELS = 100_000_000  # of a batch of pictures: 300 MB of RGB, as eight photos of a phone
-
-Source = str | Path | np.ndarray | Picture
 Detector = Callable[..., list[HandBoxes]]
 
 
@@ -36,15 +34,19 @@ class HandReconstructor:
     Most callers want `HandReconstructor.from_pretrained()`. The parts can also be put together by hand:
 
     Args:
-        detector: a list of RGB pictures to a list of `HandBoxes` (see `hamer.detectors.load`).
+        detector: a list of RGB pictures to a list of `HandBoxes` (see `hamer.detectors.load_hands`).
         estimator: found hands to hands in 3D (`FittingEstimator`, `NetworkEstimator` or your own).
         detector_name: what results say of where the boxes came from.
+        low_memory: keep one network in memory at a time; see `from_pretrained`.
     """
 
-    def __init__(self, detector: Detector, estimator: Estimator, *, detector_name: str = "custom") -> None:
+    def __init__(
+        self, detector: Detector, estimator: Estimator, *, detector_name: str = "custom", low_memory: bool = False
+    ) -> None:
         self.detector = detector
         self.estimator = estimator
         self.detector_name = detector_name
+        self.low_memory = low_memory
         self._own_landmarker: Any = None
 
     @classmethod
@@ -60,42 +62,50 @@ class HandReconstructor:
         batch_size: int = 8,
         device: str = "auto",
         precision: Precision = "float32",
+        low_memory: bool = False,
     ) -> HandReconstructor:
         """A reconstructor with the built-in parts, or with your own weights.
 
         Args:
             weights: None for the built-in way (landmark models, then a fit of the hand model); or a HaMeR checkpoint:
                 `hamer.ckpt` with its `model_config.yaml`, or the `.safetensors` that `hamer convert` wrote.
-            detector: a name that `hamer.detectors.load` knows, or a callable of the same form.
+            detector: a name that `hamer.detectors.load_hands` knows ("mediapipe", "vitdet", "regnety", "boxes"), or a callable
+                of the same form.
             detector_options: options of the named detector.
             hand_model: for the built-in way: "open" (shipped), "mano" (your MANO_RIGHT.pkl where `hamer fetch mano` put it), or
                 the path of a MANO file. A network uses the MANO that its checkpoint was trained with.
             refine: after a network, fit its result to the detector's keypoints.
             rescale_factor: how much of a hand's surroundings the network sees, times its box.
             batch_size: crops a forward pass of the network.
-            device: of the network: "auto" (CUDA, else Apple's GPU, else CPU) or a torch device. The built-in way runs on
-                the CPU.
+            device: of the network, and of a body detector's networks: "auto" (CUDA, else Apple's GPU, else CPU) or a torch
+                device. The built-in way runs on the CPU.
             precision: of the network: "float32" (the reference), "bfloat16", "float16" or "int8"; docs/measurements.md gives
-                speed and deviation.
+                speed and deviation. A body detector's networks stay float32 unless `detector_options` says otherwise.
+            low_memory: load each network when its turn comes and release it before the next: 256 pictures pass one stage
+                before the next begins. The results are the same.
 
         Raises:
             AssetError: a file that is needed is neither here nor can be fetched.
             WeightsError, UnsafeFileError: a file is not what it should be.
             ValueError: an unknown detector, option, device or precision.
         """
-        named = isinstance(detector, str)
-        find = load_detector(detector, **(detector_options or {})) if isinstance(detector, str) else detector
+        if isinstance(detector, str):
+            options = detector_options or {}
+            find = load_hands(detector, **({"device": device, **options} if detector in BODY_DETECTORS else options))
+            name = detector
+        else:
+            find, name = detector, "custom"
         estimator: Estimator
         if weights is None:
             estimator = FittingEstimator(load_hand_model(hand_model))
         else:
-            estimator = NetworkEstimator(
-                load_network(weights, device, precision),
-                rescale_factor=rescale_factor,
-                batch_size=batch_size,
-                refine=refine,
-            )
-        return cls(find, estimator, detector_name=str(detector) if named else "custom")
+            network = OnDemand(lambda: load_network(weights, device, precision))
+            estimator = NetworkEstimator(network, rescale_factor=rescale_factor, batch_size=batch_size, refine=refine)
+        if not low_memory:  # files that are missing or wrong are told before any picture is looked at
+            for part in (find, estimator):
+                if hasattr(part, "load"):
+                    part.load()
+        return cls(find, estimator, detector_name=name, low_memory=low_memory)
 
     def __call__(
         self,
@@ -120,9 +130,10 @@ class HandReconstructor:
         """
         if boxes is None and is_right is not None:
             raise ValueError("is_right goes with boxes, one entry a box; got it without boxes")
+        if boxes is None:
+            return next(self.images([image], camera=camera))
         picture = read_picture(image)
-        found = self._search([picture])[0] if boxes is None else self._given(picture, boxes, is_right)
-        return self._reconstruct([picture], [camera], [found])[0]
+        return self._reconstruct([picture], [camera], [self._given(picture, boxes, is_right)])[0]
 
     def images(
         self,
@@ -130,7 +141,8 @@ class HandReconstructor:
         *,
         batch_size: int = 8,
         camera: Camera | Callable[[Picture], Camera | None] | None = None,
-        on_error: Callable[[Source, Exception], None] | None = None,
+        on_error: OnError | None = None,
+        on_stage: OnStage | None = None,
     ) -> Iterator[Reconstruction]:
         """Stream the reconstructions of many pictures, in order; the next pictures are read meanwhile.
 
@@ -140,20 +152,49 @@ class HandReconstructor:
                 megapixels (or of one picture) are in memory.
             camera: one camera for all, or a function of the picture, or None as in `__call__`.
             on_error: called with the source and its error for a picture that fails, which is then left out; None raises.
+            on_stage: told the progress of the search where `low_memory` lets it run ahead of the results.
         """
         camera_of = camera if callable(camera) else lambda _picture: camera
-        for sources, pictures in _read_ahead(images, batch_size, on_error):
+
+        def whole(_positions: Sequence[int], pictures: Sequence[Picture]) -> list[Reconstruction]:
+            return self._reconstruct(pictures, [camera_of(p) for p in pictures], self._search(pictures))
+
+        if self.low_memory:
+            yield from self._images_in_stages(images, batch_size, camera_of, on_error, on_stage)
+        else:
+            for _, result in in_batches(images, whole, batch_size=batch_size, on_error=on_error):
+                yield result
+
+    def _images_in_stages(
+        self,
+        images: Iterable[Source],
+        batch_size: int,
+        camera_of: Callable[[Picture], Camera | None],
+        on_error: OnError | None,
+        on_stage: OnStage | None,
+    ) -> Iterator[Reconstruction]:
+        for group in groups(images):
+            if hasattr(self.detector, "stages"):
+                search = {"batch_size": batch_size, "on_error": on_error, "on_stage": on_stage}
+                found = search_in_stages(self.detector.stages, group, **search)
+                group, found = [group[i] for i in found], list(found.values())
+            else:
+                found = None
+
+            def estimate(
+                positions: Sequence[int], pictures: Sequence[Picture], found: list[HandBoxes] | None = found
+            ) -> list[Reconstruction]:
+                hands = self._search(pictures) if found is None else [found[i] for i in positions]
+                return self._reconstruct(pictures, [camera_of(p) for p in pictures], hands)
+
+            if hasattr(self.estimator, "load"):
+                self.estimator.load()
             try:
-                cameras = [camera_of(p) for p in pictures]
-                yield from self._reconstruct(pictures, cameras, self._search(pictures))
-            except Exception as error:
-                if on_error is None:
-                    raise
-                if len(pictures) == 1:
-                    on_error(sources[0], error)
-                    continue
-                logger.warning("a batch of %d pictures failed (%s); trying them one by one", len(pictures), error)
-                yield from self.images(pictures, batch_size=1, camera=camera, on_error=_named(on_error))
+                for _, result in in_batches(group, estimate, batch_size=batch_size, on_error=on_error):
+                    yield result
+            finally:
+                if hasattr(self.estimator, "release"):
+                    self.estimator.release()
 
     def _search(self, pictures: Sequence[Picture]) -> list[HandBoxes]:
         images = [p.rgb for p in pictures]
@@ -185,7 +226,7 @@ class HandReconstructor:
         if hasattr(self.detector, "landmarks_in_boxes"):
             return self.detector
         if self._own_landmarker is None:
-            self._own_landmarker = load_detector("mediapipe")
+            self._own_landmarker = load_hands("mediapipe")
         return self._own_landmarker
 
     def _reconstruct(
@@ -199,7 +240,7 @@ class HandReconstructor:
             Reconstruction(
                 hands=h, camera=c, width=p.width, height=p.height, faces=faces, hand_model=model.name,
                 model=self.estimator.name, detector=self.detector_name, path=p.path, image=p.rgb,
-                notes=_notes(len(f), len(h)),
+                notes=[*f.notes, *_notes(len(f), len(h))],
             )
             for h, c, p, f in zip(hands, known, pictures, found, strict=True)
         ]  # fmt: skip
@@ -235,60 +276,3 @@ def load_network(weights: str | Path, device: str = "auto", precision: Precision
 
     network, _config = load_hamer(weights, device=pick_device(device), precision=precision)
     return network
-
-
-def _named(on_error: Callable[[Source, Exception], None]) -> Callable[[Source, Exception], None]:
-    """`on_error` that is told the path of a picture already read."""
-
-    def tell(source: Source, error: Exception) -> None:
-        on_error(source.path if isinstance(source, Picture) and source.path else source, error)
-
-    return tell
-
-
-def _read_ahead(
-    images: Iterable[Source], batch_size: int, on_error: Callable[[Source, Exception], None] | None
-) -> Iterator[tuple[list[Source], list[Picture]]]:
-    """Batches of pictures, read in threads one batch ahead; unreadable ones go to `on_error`.
-
-    A batch ends after `batch_size` pictures or before the one with which it would exceed MAX_BATCH_PIXELS.
-    """
-    if batch_size < 1:
-        raise ValueError(f"batch_size must be at least 1, got {batch_size}")
-    batches = _batches(images, batch_size)
-    with ThreadPoolExecutor(max_workers=2, thread_name_prefix="hamer-read") as pool:
-
-        def submit() -> list[tuple[Source, Future[Picture]]]:
-            return [(s, pool.submit(read_picture, s)) for s in next(batches, [])]
-
-        pending = submit()
-        while pending:
-            following = submit()
-            kept: list[tuple[Source, Picture]] = []
-            for source, future in pending:
-                try:
-                    kept.append((source, future.result()))
-                except Exception as error:
-                    if on_error is None:
-                        raise
-                    on_error(source, error)
-            if kept:
-                yield [s for s, _ in kept], [p for _, p in kept]
-            pending = following
-
-
-def _batches(images: Iterable[Source], batch_size: int) -> Iterator[list[Source]]:
-    batch: list[Source] = []
-    total = 0
-    for source in images:
-        pixels = pixels_of(source)
-        if batch and total + pixels > MAX_BATCH_PIXELS:
-            yield batch
-            batch, total = [], 0
-        batch.append(source)
-        total += pixels
-        if len(batch) == batch_size:
-            yield batch
-            batch, total = [], 0
-    if batch:
-        yield batch

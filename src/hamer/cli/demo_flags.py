@@ -1,0 +1,179 @@
+"""The flags of the demo, and what can be wrong with them before anything is loaded."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+
+def add_arguments(
+    parser: argparse.ArgumentParser,
+    *,
+    checkpoint: str = "auto",
+    body_detector: str = "auto",
+    file_type: Sequence[str] | None = None,
+    suppression: bool = True,
+) -> None:
+    """All flags of the demo; the arguments are the defaults in which `demo.py` and `hamer demo` differ."""
+    what = parser.add_argument_group("what to reconstruct")
+    what.add_argument("--img_folder", default="images", help="folder of pictures, or one picture (default: images)")
+    what.add_argument(
+        "--file_type",
+        nargs="+",
+        default=file_type,
+        help="patterns such as *.jpg *.png (default: %(default)s; None: all kinds)",
+    )
+    what.add_argument("--boxes", metavar="FILE", help="your own hand boxes, instead of searching (docs/detectors.md)")
+    how = parser.add_argument_group("how")
+    how.add_argument(
+        "--checkpoint", default=checkpoint,
+        help="HaMeR weights; 'none' for the built-in way; 'auto' takes hamer.ckpt where it is present, else the built-in way "
+        "(default: %(default)s)",
+    )  # fmt: skip
+    how.add_argument(
+        "--body_detector", default=body_detector, choices=["auto", "mediapipe", "vitdet", "regnety"],
+        help="what finds the hands: mediapipe; vitdet or regnety find persons, and ViTPose the hands of each; auto takes vitdet, "
+        "else regnety, where their files and ViTPose's are present, else mediapipe (default: %(default)s)",
+    )  # fmt: skip
+    how.add_argument(
+        "--hand_model", default="open", help="for the built-in way: open, mano, or a MANO file (default: open)"
+    )
+    how.add_argument("--refine", action="store_true", help="fit a network's result to the detector's keypoints")
+    how.add_argument("--rescale_factor", type=float, default=2.0, help="crop size over box size (default: 2.0)")
+    how.add_argument(
+        "--batch_size", type=int, default=8, help="crops a network pass, and pictures worked on together (default: 8)"
+    )
+    how.add_argument(
+        "--focal_length",
+        type=float,
+        nargs="+",
+        metavar="PX",
+        help="fx [fy] of the camera in px (default: from EXIF, else assumed)",
+    )
+    how.add_argument(
+        "--principal_point",
+        type=float,
+        nargs=2,
+        metavar=("CX", "CY"),
+        help="in px, with --focal_length (default: the centre)",
+    )
+    how.add_argument(
+        "--distortion",
+        type=float,
+        nargs="+",
+        metavar="K",
+        help="OpenCV coefficients k1 k2 p1 p2 [k3 ...], with --focal_length",
+    )
+    how.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps (default: auto)")
+    how.add_argument(
+        "--precision",
+        default="float32",
+        choices=["float32", "bfloat16", "float16", "int8"],
+        help="of the network (default: float32)",
+    )
+    how.add_argument(
+        "--effort",
+        default="normal",
+        choices=["fast", "normal", "thorough"],
+        help="how hard mediapipe searches: fast for large hands, thorough for tiny ones (default: normal)",
+    )
+    how.add_argument(
+        "--min_score",
+        type=float,
+        help="with mediapipe: leave out hands below this score, 0 to 1 (default: the detector's own, 0.4)",
+    )
+    how.add_argument(
+        "--person_score", type=float, default=0.5,
+        help="with vitdet or regnety: look at persons above this score, 0 to 1 (default: 0.5, as the original)",
+    )  # fmt: skip
+    how.add_argument(
+        "--keypoint_score", type=float, default=0.5,
+        help="with vitdet or regnety: a hand needs more than three keypoints above it, 0 to 1 (default: 0.5, as the original)",
+    )  # fmt: skip
+    how.add_argument(
+        "--flip_test", action=argparse.BooleanOptionalAction, default=True,
+        help="ViTPose looks at every person mirrored too; without it half the cost (default: yes)",
+    )  # fmt: skip
+    how.add_argument(
+        "--suppression", action=argparse.BooleanOptionalAction, default=suppression,
+        help="with vitdet or regnety: leave out doubled, swapped and phantom hands, and say so (default: "
+        f"{'yes' if suppression else 'no, as the original'})",
+    )  # fmt: skip
+    how.add_argument(
+        "--detector_precision", default="float32", choices=["float32", "bfloat16", "float16"],
+        help="of the networks of vitdet, regnety and ViTPose (default: float32)",
+    )  # fmt: skip
+    how.add_argument(
+        "--low_memory", action="store_true", help="one network in memory at a time; the results are the same"
+    )
+    how.add_argument("--threads", type=int, help="CPU threads (default: all)")
+    out = parser.add_argument_group("what to write")
+    out.add_argument("--out_folder", default="demo_out", help="where results go (default: demo_out)")
+    out.add_argument("--side_view", action="store_true", help="add a view from the side to each hand's row")
+    out.add_argument(
+        "--full_frame", action=argparse.BooleanOptionalAction, default=True, help="write NAME_all.jpg (default: yes)"
+    )
+    out.add_argument("--save_mesh", action="store_true", help="write an OBJ file for every hand")
+    out.add_argument(
+        "--html", action="store_true", help="write NAME.html, a 3D view that opens in any browser, offline"
+    )
+    out.add_argument(
+        "--frame", default="viewer", choices=["viewer", "opencv"], help="axes of mesh files (default: viewer, y up)"
+    )
+    out.add_argument("--overwrite", action="store_true", help="do pictures again that an earlier run finished")
+
+
+def wrong_usage(args: argparse.Namespace) -> str | None:
+    """What is wrong with the flags, seen before anything is loaded; None where all is well."""
+    for flag, number in (("batch_size", args.batch_size), ("threads", args.threads)):
+        if number is not None and number < 1:
+            return f"--{flag} must be at least 1, got {number}"
+    if not 0 < args.rescale_factor < math.inf:
+        return f"--rescale_factor must be positive and finite, got {args.rescale_factor}"
+    for flag in ("min_score", "person_score", "keypoint_score"):
+        score = getattr(args, flag)
+        if score is not None and not 0 <= score <= 1:
+            return f"--{flag} must lie in 0 to 1, got {score}"
+    return (
+        _wrong_camera(args)
+        or _wrong_device(args.device)
+        or _wrong_folders(Path(args.img_folder), Path(args.out_folder))
+    )
+
+
+def _wrong_camera(args: argparse.Namespace) -> str | None:
+    focal = args.focal_length
+    if focal and (len(focal) > 2 or not all(0 < f < math.inf for f in focal)):
+        return f"--focal_length takes one or two positive numbers, got {focal}"
+    if (args.principal_point or args.distortion) and not focal:
+        return "--principal_point and --distortion need --focal_length"
+    if not all(map(math.isfinite, [*(args.principal_point or ()), *(args.distortion or ())])):
+        return f"--principal_point and --distortion take finite numbers, got {args.principal_point}, {args.distortion}"
+    if args.distortion and len(args.distortion) not in (4, 5, 8):
+        return f"--distortion takes 4, 5 or 8 coefficients (k1 k2 p1 p2 [k3 [k4 k5 k6]]), got {len(args.distortion)}"
+    return None
+
+
+def _wrong_device(device: str) -> str | None:
+    if device in ("auto", "cpu"):
+        return None
+    from hamer.models.devices import pick_device
+
+    try:
+        pick_device(device)
+    except ValueError as error:
+        return f"--{error}"
+    return None
+
+
+def _wrong_folders(source: Path, target: Path) -> str | None:
+    if not source.exists():
+        return f"--img_folder must be a folder or a picture, but nothing exists at {source}"
+    folder = source if source.is_dir() else source.parent
+    if target.exists() and folder.resolve() == target.resolve():
+        return f"--out_folder must not be the folder of the pictures ({folder}): results could replace them"
+    if target.exists() and not target.is_dir():
+        return f"--out_folder must be a folder, and {target} is a file"
+    return None
