@@ -1,0 +1,263 @@
+"""`HamerModule`: the network as Lightning trains it, step by step as the original does.
+
+Optimisation is manual, with two optimisers a batch: the network's, then the discriminator's. Lightning counts every
+optimiser step, so `global_step` rises by 2 a batch, and `GENERAL.TOTAL_STEPS: 1000000` means 500,000 batches, as in the
+original; `steps_per_batch` says so for the configuration at hand.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hamer.errors import HamerError, require
+from hamer.models.hamer import HAMER
+from hamer.models.losses import compute_loss
+from hamer.models.mano_wrapper import MANO
+from hamer.training import adapters, adversary, checkpointing
+from hamer.training.optimisers import build_optimisers, choose_fused, generator_parameters
+from hamer.training.options import TrainingOptions
+
+if TYPE_CHECKING:
+    from lightning.pytorch import LightningModule
+    from torch.optim import Optimizer
+else:
+    LightningModule = require("lightning.pytorch", extra="train", purpose="training").LightningModule
+
+logger = logging.getLogger(__name__)
+
+Previews = Callable[["HamerModule", Mapping[str, Any], Mapping[str, Any], str], None]
+"""What draws: called with the module, a batch, the network's output for it, and "train" or "val"."""
+
+
+class NonFiniteLossError(HamerError, ArithmeticError):
+    """A loss or a gradient became NaN or infinite; the batch is `HamerModule.failed_batch`."""
+
+
+class HamerModule(HAMER, LightningModule):  # type: ignore[misc]  # both define `device`: the place of the weights
+    """HAMER with a training step. Being a HAMER, its state dict has the original's names, in every Lightning strategy.
+
+    Args:
+        cfg: the whole configuration tree, interpolations resolved; `TrainingOptions.from_cfg` reads the training's part.
+        mano: the hand; None reads `cfg.MANO.MODEL_PATH`.
+        mean_params: None reads `cfg.MANO.MEAN_PARAMS`.
+        previews: draws a batch every `GENERAL.LOG_STEPS` steps and for the first batch of a validation; None draws
+            nothing.
+
+    Attributes:
+        options: the training's choices.
+        failed_batch: the joint batch whose loss was not finite, for whoever handles the error; else None.
+    """
+
+    CHECKPOINT_CFG = "cfg"
+
+    def __init__(
+        self,
+        cfg: Mapping[str, Any],
+        *,
+        mano: MANO | None = None,
+        mean_params: Mapping[str, np.ndarray] | None = None,
+        previews: Previews | None = None,
+    ) -> None:
+        super().__init__(cfg, mano=mano, mean_params=mean_params)
+        self.automatic_optimization = False
+        self.options = TrainingOptions.from_cfg(self.cfg)
+        self.previews = previews
+        self.failed_batch: Mapping[str, Any] | None = None
+        adapters.prepare_backbone(self.backbone, self.options)
+        # Read by DistributedDataParallel; see hamer.training.adversary.
+        self._ddp_params_and_buffers_to_ignore = [
+            n for n, _ in self.named_parameters() if n.startswith("discriminator.")
+        ]
+
+    @property
+    def steps_per_batch(self) -> int:
+        """How much `global_step` rises a batch: 2, or 1 without a discriminator."""
+        return 2 if self.config.with_discriminator else 1
+
+    # ------------------------------------------------------------------------------------------- set-up
+
+    def configure_model(self) -> None:
+        """Compile and shard the backbone where asked to. Called again by Lightning for each stage."""
+        adapters.compile_backbone(self.backbone, self.options)
+        adapters.shard(self, getattr(self, "_device_mesh", None))
+
+    def configure_optimizers(self) -> list[Optimizer]:
+        """AdamW for head and backbone, AdamW for the discriminator."""
+        fused = choose_fused(self.options, self.device, scaled=self._gradient_scaler() is not None)
+        return list(build_optimisers(self, self.options, fused=fused))
+
+    def on_fit_start(self) -> None:
+        """Processes begin with one discriminator: nothing else would make their copies equal."""
+        if self.config.with_discriminator:
+            adversary.start_alike(self.discriminator)
+
+    def train(self, mode: bool = True) -> HamerModule:
+        """As every module's; a frozen backbone, or the frozen part of one, stays in evaluation mode (no drop path)."""
+        super().train(mode)
+        adapters.rest_frozen_parts(self.backbone)
+        return self
+
+    # ------------------------------------------------------------------------------------------- steps
+
+    def training_step(self, joint_batch: Mapping[str, Any], batch_idx: int = 0) -> dict[str, Any]:
+        """One update of the network, one of the discriminator.
+
+        Args:
+            joint_batch: `img`, the batch of crops with their annotations (`hamer.models.losses.compute_loss`), and
+                `mocap`: `hand_pose` (2 B, 45) axis-angle and `betas` (2 B, 10) of captured hands.
+            batch_idx: not used.
+
+        Returns:
+            the network's output, detached, with `losses`: unweighted parts, and `loss`, the weighted sum without
+            the adversarial term, as the original reports it.
+
+        Raises:
+            NonFiniteLossError: before anything was changed by this batch.
+        """
+        batch = joint_batch["img"]
+        output = self(batch)
+        with self._float32():
+            total, losses = self.compute_loss(batch, output)
+            if self.config.with_discriminator:
+                adversarial = adversary.judged(self.discriminator, output["pred_mano_params"])
+                total = total + self.options.adversarial * adversarial
+                losses["loss_gen"] = adversarial.detach()
+        self._require_finite(total, losses, joint_batch)
+        self._update_network(total, joint_batch)
+        if self.config.with_discriminator:
+            losses["loss_disc"] = self._update_discriminator(output["pred_mano_params"], joint_batch["mocap"])
+        output = _detached(output) | {"losses": losses}
+        self._report(batch, output)
+        return output
+
+    def validation_step(self, batch: Mapping[str, Any], batch_idx: int = 0, dataloader_idx: int = 0) -> dict[str, Any]:
+        """Losses of a batch, logged as `val/...`; the first batch is drawn. Returns as `training_step`."""
+        batch = batch["img"] if isinstance(batch["img"], Mapping) else batch
+        output = self(batch)
+        with self._float32():
+            _, losses = self.compute_loss(batch, output)
+        names = {f"val/{name}": value for name, value in losses.items()}
+        self.log_dict(names, on_step=False, on_epoch=True, batch_size=len(batch["img"]), sync_dist=True, logger=False)
+        output = _detached(output) | {"losses": losses}
+        if batch_idx == 0 and self.previews is not None:
+            self.previews(self, batch, output, "val")
+        return output
+
+    def on_validation_epoch_end(self) -> None:
+        """Hand the means of the validation to the loggers, placed at `global_step` as the training's are."""
+        means = {name: float(v) for name, v in self.trainer.callback_metrics.items() if name.startswith("val/")}
+        self._log_at_global_step(means)
+
+    def compute_loss(self, batch: Mapping[str, Any], output: Mapping[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
+        """The weighted sum that the network minimises, without the adversarial term, and its parts; for subclasses."""
+        return compute_loss(output, batch, self.options.loss_weights, root=self.options.root)
+
+    def _update_network(self, loss: Tensor, joint_batch: Mapping[str, Any]) -> None:
+        optimiser = self._optimiser(0)
+        optimiser.zero_grad()
+        self._gradient_batch = joint_batch if self.options.grad_clip_val > 0 else None
+        self.manual_backward(loss)
+        optimiser.step()
+        self._gradient_batch = None
+
+    def _update_discriminator(self, estimated: Mapping[str, Tensor], captured: Mapping[str, Tensor]) -> Tensor:
+        optimiser = self._optimiser(1)
+        optimiser.zero_grad()
+        with self._float32():
+            loss = adversary.adversary_loss(self.discriminator, estimated, captured)
+        with self._unsynchronised():
+            self.manual_backward(self.options.adversarial * loss)
+        adversary.average_gradients(self.discriminator)
+        optimiser.step()
+        return loss.detach()
+
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        """Clip the network's gradient. Lightning calls this after it has taken out the scale of float16."""
+        batch = getattr(self, "_gradient_batch", None)
+        if batch is None:  # no clipping, or the discriminator's turn
+            return
+        norm = torch.nn.utils.clip_grad_norm_(generator_parameters(self).values(), self.options.grad_clip_val)
+        size = len(batch["img"]["img"])
+        self.log("train/grad_norm", norm, on_step=True, on_epoch=True, prog_bar=True, batch_size=size)
+        if self._gradient_scaler() is None and not bool(norm.isfinite()):  # a scaler skips such steps by itself
+            self.failed_batch = batch
+            raise NonFiniteLossError(f"the gradient's norm must be finite, got {float(norm)}{self._where()}")
+
+    def _require_finite(self, total: Tensor, losses: Mapping[str, Tensor], joint_batch: Mapping[str, Any]) -> None:
+        if bool(total.isfinite()):
+            return
+        self.failed_batch = joint_batch
+        values = ", ".join(f"{name} {float(value):g}" for name, value in losses.items())
+        raise NonFiniteLossError(
+            f"the loss must be finite, got {float(total.detach()):g} ({values}){self._where()}. Look at the batch's keypoints and "
+            "parameters; else lower TRAIN.LR, set TRAIN.GRAD_CLIP_VAL, or train in bf16-mixed instead of 16"
+        )
+
+    def _where(self) -> str:
+        return f" at global_step {self.global_step}"
+
+    # ------------------------------------------------------------------------------------------- reports
+
+    def _report(self, batch: Mapping[str, Any], output: Mapping[str, Any]) -> None:
+        """Progress bar every step; loggers and pictures every LOG_STEPS, at the original's places on the axis."""
+        losses = output["losses"]
+        self.log(
+            "train/loss", losses["loss"], on_step=True, on_epoch=True, prog_bar=True, logger=False,
+            batch_size=len(batch["img"]),
+        )  # fmt: skip
+        if self.global_step > 0 and self.global_step % self.options.log_steps == 0:
+            self._log_at_global_step({f"train/{name}": float(value) for name, value in losses.items()})
+            if self.previews is not None:
+                self.previews(self, batch, output, "train")
+
+    def _log_at_global_step(self, values: Mapping[str, float]) -> None:
+        for each in self.loggers:
+            each.log_metrics(dict(values), step=self.global_step)
+
+    # ------------------------------------------------------------------------------------------- checkpoints
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Give the checkpoint the original's form (`hamer.training.checkpointing`)."""
+        checkpointing.finish(checkpoint, self)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Make a checkpoint of ours or of the original fit this module, its frozen parts and its optimisers."""
+        checkpointing.adopt(checkpoint, self)
+
+    @classmethod
+    def load_from_checkpoint(cls, checkpoint_path: str | Path, *_: Any, **arguments: Any) -> HamerModule:  # type: ignore[override]
+        """A module with the weights of a checkpoint, to train on or to evaluate; see `checkpointing.load_module`."""
+        return checkpointing.load_module(cls, checkpoint_path, **arguments)
+
+    # ------------------------------------------------------------------------------------------- Lightning's parts
+
+    def _optimiser(self, index: int) -> Any:
+        optimisers = self.optimizers()
+        return optimisers[index] if isinstance(optimisers, list) else optimisers
+
+    def _float32(self) -> AbstractContextManager[Any]:
+        """Losses and the discriminator leave automatic half precision: sums over a batch overflow float16."""
+        return torch.autocast(self.device.type, enabled=False) if self.device.type in ("cpu", "cuda") else nullcontext()
+
+    def _unsynchronised(self) -> AbstractContextManager[Any]:
+        """A backward pass that a wrapper around the network does not see."""
+        block = getattr(self.trainer.strategy, "block_backward_sync", None)
+        return nullcontext() if block is None else block()
+
+    def _gradient_scaler(self) -> Any:
+        return None if self._trainer is None else getattr(self.trainer.precision_plugin, "scaler", None)
+
+
+def _detached(tree: Any) -> Any:
+    """`tree` of dicts and tensors, cut off from the graph that made it, whose memory is then free."""
+    if isinstance(tree, Mapping):
+        return {key: _detached(value) for key, value in tree.items()}
+    return tree.detach() if isinstance(tree, Tensor) else tree

@@ -1,0 +1,73 @@
+"""Which parameters are trained, in the original's order, and by what: AdamW twice.
+
+Optimiser 0 has the head's parameters and then the backbone's, optimiser 1 the discriminator's; a checkpoint stores
+their states by these positions. What is frozen is left out.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from torch.optim import AdamW
+
+from hamer.models.hamer import HAMER
+from hamer.training.options import TrainingOptions
+
+
+def generator_parameters(network: HAMER) -> dict[str, nn.Parameter]:
+    """Trained parameters of the head, then the backbone, by their names in the network."""
+    return _trained(network, "mano_head") | _trained(network, "backbone")
+
+
+def discriminator_parameters(network: HAMER) -> dict[str, nn.Parameter]:
+    """Those of the adversary; empty without one."""
+    return _trained(network, "discriminator") if hasattr(network, "discriminator") else {}
+
+
+def optimised_names(network: HAMER) -> list[list[str]]:
+    """Names of the parameters of each optimiser, in the order of their states in a checkpoint."""
+    groups = [list(generator_parameters(network)), list(discriminator_parameters(network))]
+    return [names for names in groups if names]
+
+
+def build_optimisers(network: HAMER, options: TrainingOptions, *, fused: bool | None = None) -> list[AdamW]:
+    """AdamW for the network and, where there is one, for its discriminator.
+
+    Args:
+        network: parameters that do not require a gradient are left out.
+        options: learning rate and weight decay, the same for both.
+        fused: one kernel for all parameters (`choose_fused`); None is torch's default.
+
+    Raises:
+        ValueError: nothing left to train.
+    """
+    groups = [generator_parameters(network), discriminator_parameters(network)]
+    if not groups[0]:
+        raise ValueError("no parameter of head or backbone requires a gradient: nothing would be trained")
+    return [
+        AdamW(list(group.values()), lr=options.lr, weight_decay=options.weight_decay, fused=fused)
+        for group in groups
+        if group
+    ]
+
+
+def choose_fused(options: TrainingOptions, device: torch.device, *, scaled: bool) -> bool | None:
+    """What to give AdamW as `fused`: the option, else True on CUDA.
+
+    Args:
+        scaled: gradients are scaled for float16. The fused step takes the scale out by itself, after the place where
+            gradients are clipped, so that it cannot be had together with clipping.
+    """
+    clipped_and_scaled = scaled and options.grad_clip_val > 0
+    if options.fused is None:
+        return True if device.type == "cuda" and not clipped_and_scaled else None
+    if options.fused and clipped_and_scaled:
+        raise ValueError(
+            "TRAIN.FUSED must be false (or left out) with TRAIN.GRAD_CLIP_VAL > 0 and precision 16; bf16-mixed takes both"
+        )
+    return options.fused
+
+
+def _trained(network: HAMER, part: str) -> dict[str, nn.Parameter]:
+    named = getattr(network, part).named_parameters(prefix=part)
+    return {name: parameter for name, parameter in named if parameter.requires_grad}
