@@ -66,12 +66,12 @@ class Bottleneck(nn.Module):
     def __init__(self, inputs: int, width: int, stride: int, config: RegNetConfig) -> None:
         super().__init__()
         groups = width // config.group_width
-        self.a = nn.Conv2d(inputs, width, 1, bias=False)
+        self.a = Conv2d(inputs, width, 1, bias=False)
         self.a_bn = BatchNorm(width)
-        self.b = nn.Conv2d(width, width, 3, stride=stride, padding=1, groups=groups, bias=False)
+        self.b = Conv2d(width, width, 3, stride=stride, padding=1, groups=groups, bias=False)
         self.b_bn = BatchNorm(width)
         self.se = SqueezeExcitation(width, round(config.squeeze * inputs))
-        self.c = nn.Conv2d(width, width, 1, bias=False)
+        self.c = Conv2d(width, width, 1, bias=False)
         self.c_bn = BatchNorm(width)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -90,7 +90,7 @@ class ResidualBlock(nn.Module):
         super().__init__()
         self.changes = inputs != width or stride != 1
         if self.changes:
-            self.proj = nn.Conv2d(inputs, width, 1, stride=stride, bias=False)
+            self.proj = Conv2d(inputs, width, 1, stride=stride, bias=False)
             self.bn = BatchNorm(width)
         self.f = Bottleneck(inputs, width, stride, config)
 

@@ -1,0 +1,57 @@
+"""Backend `regnety`: persons and COCO's other things, by the Mask R-CNN on RegNetY-4GF that the original offers as its lighter
+detector.
+
+Backbone Radosavovic et al. 2020, pyramid Lin et al. 2017, training Ghiasi et al. 2021 (large-scale jittering, 400 epochs),
+weights of detectron2's "new baselines". Its masks are not computed: boxes do not depend on them.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from torch import nn
+
+from hamer.detectors.rcnn.box_heads import SingleHead
+from hamer.detectors.rcnn.detector import TwoStageDetector
+from hamer.detectors.rcnn.layers import BatchNorm, Conv2d, Linear, fold_batch_norms
+from hamer.detectors.rcnn.network import TwoStageNetwork
+from hamer.detectors.rcnn.pictures import REGNETY_PICTURES, PictureRule
+from hamer.detectors.rcnn.regnet_backbone import RegNetConfig, RegNetPyramid
+from hamer.detectors.rcnn.selection import SelectionRule
+from hamer.detectors.rcnn.weights import DetectorName
+from hamer.models.precision import Precision
+
+
+def regnety_network(config: RegNetConfig | None = None) -> TwoStageNetwork:
+    """The network with made-up weights; names and shapes are those of the zoo's file, without the mask branch."""
+    return TwoStageNetwork(RegNetPyramid(config or RegNetConfig()), SingleHead(BatchNorm))
+
+
+class RegNetY(TwoStageDetector):
+    __doc__ = TwoStageDetector.__doc__
+
+    name: ClassVar[DetectorName] = "regnety"
+    pictures: ClassVar[PictureRule] = REGNETY_PICTURES
+    selection: ClassVar[SelectionRule] = SelectionRule(score_threshold=0.5, overlap=0.4)
+    precisions: ClassVar[tuple[Precision, ...]] = ("float32", "bfloat16", "float16")
+
+    def build(self) -> TwoStageNetwork:
+        """The network without weights."""
+        return regnety_network()
+
+    def settle(self, network: TwoStageNetwork, precision: Precision) -> TwoStageNetwork:
+        """Norms melted into convolutions (half the time), channels last in memory, convolutions in `precision`."""
+        fold_batch_norms(network)
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if precision != "float32":
+            _round_convolutions(network, getattr(torch, precision))
+        return network
+
+
+def _round_convolutions(network: nn.Module, dtype: torch.dtype) -> None:
+    """The large layers in `dtype`; squeeze and excitation, logits and box changes stay float32."""
+    for layer in network.modules():
+        if isinstance(layer, (Conv2d, Linear)):
+            for name, value in list(layer.named_parameters(recurse=False)):
+                setattr(layer, name, nn.Parameter(value.detach().to(dtype), requires_grad=False))
