@@ -50,6 +50,14 @@ class Conv2d(nn.Conv2d):
         return super().forward(x.to(self.weight.dtype))
 
 
+class ConvTranspose2d(nn.ConvTranspose2d):
+    """A transposed convolution in the dtype of its weight, whatever comes in."""
+
+    def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
+        """(N, inputs, H, W) to (N, outputs, H', W')."""
+        return super().forward(x.to(self.weight.dtype), output_size)
+
+
 class Linear(nn.Linear):
     """A linear layer in the dtype of its weight, whatever comes in."""
 
