@@ -118,7 +118,7 @@ def test_a_larger_share_holds_the_smaller_one() -> None:
 
 def test_ranges_of_tars() -> None:
     assert tars_of("a/{08..10}.tar") == ["a/08.tar", "a/09.tar", "a/10.tar"]
-    assert tars_of(["b.tar", "{0..1}/{0..1}.tar"]) == ["b.tar", "0/0.tar", "0/1.tar", "1/0.tar", "1/1.tar"]
+    assert tars_of(["b.tar", "{x,y}/{0..1}.tar"]) == ["b.tar", "x/0.tar", "x/1.tar", "y/0.tar", "y/1.tar"]
 
 
 def test_sets_of_the_users_own(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from hamer.configs.datasets import dataset_config
 from hamer.configs.node import ConfigNode
 from hamer.configs.reader import read_yaml
 
-_RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
+_BRACES = re.compile(r"\{(?:(\d+)\.\.(\d+)|([^{}]*,[^{}]*))\}")
 _GOLDEN_RATIO = (5**0.5 - 1) / 2
 
 
@@ -88,15 +88,15 @@ def part_of_set(entry: Mapping[str, Any], fraction: float, *, name: str = "the s
 
 
 def tars_of(urls: str | Sequence[str]) -> list[str]:
-    """Addresses of tars with every range `{000..012}` written out."""
+    """Addresses of tars with every range `{000..012}` and list `{a,b}` written out."""
     if not isinstance(urls, str):
         return [tar for url in urls for tar in tars_of(url)]
-    found = _RANGE.search(urls)
+    found = _BRACES.search(urls)
     if found is None:
         return [urls]
-    first, last = found.groups()
-    numbers = [f"{i:0{len(first)}d}" for i in range(int(first), int(last) + 1)]
-    return [tar for number in numbers for tar in tars_of(urls[: found.start()] + number + urls[found.end() :])]
+    first, last, names = found.groups()
+    choices = names.split(",") if names else [f"{i:0{len(first)}d}" for i in range(int(first), int(last) + 1)]
+    return [tar for choice in choices for tar in tars_of(urls[: found.start()] + choice + urls[found.end() :])]
 
 
 def _require_known(datasets: Mapping[str, Any], sets: Mapping[str, Any]) -> None:

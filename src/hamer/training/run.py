@@ -1,0 +1,356 @@
+"""`train`: from a composed configuration to a finished run: folder, module, data, Lightning's trainer, resuming.
+
+The folder is laid out as the original's (`hamer.training.folder`). The same name again continues a run from its last
+checkpoint: weights, optimisers, step, random numbers and the place in the data.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+
+from hamer.checkpoints.hand_files import load_open_hand
+from hamer.configs.data_scale import training_sets
+from hamer.configs.node import ConfigNode
+from hamer.configs.reader import finish, from_mapping
+from hamer.errors import HamerError, require
+from hamer.models.mano_head import neutral_mean_params
+from hamer.models.mano_wrapper import MANO
+from hamer.training.callbacks import FailedBatch, LastCheckpoint, RandomState
+from hamer.training.folder import TrainingFolder
+from hamer.training.module import HamerModule, NonFiniteLossError
+from hamer.training.previews import Previews
+from hamer.training.progress import TrainingProgress
+
+if TYPE_CHECKING:
+    from lightning.pytorch import Trainer
+
+logger = logging.getLogger(__name__)
+
+OPEN_HAND = "open"
+"""`MANO.MODEL_PATH` for the hand that comes with the package."""
+
+_PRECISIONS = {16: "16-mixed", "16": "16-mixed", "bf16": "bf16-mixed", 32: "32-true", "32": "32-true", 64: "64-true"}
+"""The original's words for precision, and Lightning's of today."""
+
+
+class TrainingStoppedError(HamerError, ArithmeticError):
+    """A run that cannot go on: its loss is not a number any more."""
+
+
+class OutOfMemoryError(HamerError, MemoryError):
+    """A device too small for the run."""
+
+
+@dataclass(frozen=True)
+class TrainingOutcome:
+    """How a run ended: its `folder`, the optimiser `step` reached, the signal it was `stopped_by`, losses of the last
+    validation.
+    """
+
+    folder: TrainingFolder
+    step: int
+    stopped_by: str | None
+    validation: Mapping[str, float]
+
+
+def train(cfg: DictConfig, *, output_dir: str | Path | None = None, overrides: Sequence[str] = ()) -> TrainingOutcome:
+    """Run the training that `cfg` describes, or continue it.
+
+    Args:
+        cfg: what `hamer.configs.compose.compose` gives.
+        output_dir: the run's folder; None makes it of `paths.log_dir`, `task_name` and `exp_name`.
+        overrides: the command line behind `cfg`, kept in the folder.
+
+    Raises:
+        ValueError: settings that cannot be: no name, a device that is not there.
+        TrainingStoppedError: the loss became NaN or infinite; the message names the saved batch.
+        CheckpointWriteError: a full disk; the checkpoint before is whole.
+    """
+    _check(cfg)
+    folder = TrainingFolder(Path(output_dir) if output_dir is not None else default_folder(cfg))
+    sets = training_sets(cfg)
+    checkpoint = starting_checkpoint(cfg, folder)
+    settings = prepared(cfg, folder, resuming=checkpoint is not None)
+    with _quiet(settings):
+        trainer = build_trainer(settings, folder)
+        if trainer.is_global_zero:
+            folder.write_configs(_without_hydra(cfg), sets, overrides)
+        if settings.get("seed") is not None:
+            _seed(int(settings.seed))
+        module = build_module(settings)
+        data = _data_module(settings, sets)
+        with _log_file(folder, writing=trainer.is_global_zero):
+            return _run(trainer, module, data, folder, settings, checkpoint)
+
+
+def default_folder(cfg: Mapping[str, Any]) -> Path:
+    """logs/train/runs/NAME, as the original's."""
+    return Path(cfg["paths"]["log_dir"]) / str(cfg["task_name"]) / "runs" / str(cfg["exp_name"])
+
+
+def starting_checkpoint(cfg: Mapping[str, Any], folder: TrainingFolder) -> Path | None:
+    """`ckpt_path`, else the folder's newest checkpoint, else None.
+
+    Raises:
+        FileNotFoundError: `ckpt_path` names no file.
+    """
+    named = cfg.get("ckpt_path")
+    if named is None:
+        return folder.newest_checkpoint()
+    path = Path(str(named)).expanduser()
+    if not path.is_file():
+        raise FileNotFoundError(f"ckpt_path must name a checkpoint (.ckpt), nothing is at {path}")
+    return path
+
+
+def prepared(cfg: DictConfig, folder: TrainingFolder, *, resuming: bool = False) -> ConfigNode:
+    """`cfg` for this machine: folders filled in, interpolations resolved, hand files found; frozen.
+
+    Args:
+        resuming: the backbone's start weights are left out, since the checkpoint brings its own.
+    """
+    values: Any = OmegaConf.to_container(_without_hydra(cfg), resolve=False)
+    values["paths"] |= {
+        "root_dir": os.environ.get("PROJECT_ROOT", str(Path.cwd())),
+        "output_dir": str(folder.path),
+        "work_dir": str(Path.cwd()),
+    }
+    settings = from_mapping(values)
+    is_open = settings.MANO.MODEL_PATH == OPEN_HAND
+    if resuming:
+        settings.MODEL.BACKBONE.pop("PRETRAINED_WEIGHTS", None)
+    return finish(settings, update_cachedir=not is_open)
+
+
+def build_module(settings: ConfigNode) -> HamerModule:
+    """The network with its losses, and the drawing of previews."""
+    previews = Previews(int(settings.get("EXTRA", {}).get("NUM_LOG_IMAGES", 4)))
+    backbone = settings.MODEL.BACKBONE
+    if "PRETRAINED_WEIGHTS" in backbone and not backbone.PRETRAINED_WEIGHTS:
+        logger.warning("the backbone starts from random weights: MODEL.BACKBONE.PRETRAINED_WEIGHTS is null")
+    _check_start_weights(backbone.get("PRETRAINED_WEIGHTS"))
+    if settings.MANO.MODEL_PATH == OPEN_HAND:
+        return HamerModule(settings, mano=MANO(load_open_hand()), mean_params=neutral_mean_params(), previews=previews)
+    return HamerModule(settings, previews=previews)
+
+
+def build_trainer(settings: ConfigNode, folder: TrainingFolder) -> Trainer:
+    """Lightning's trainer of `settings.trainer`, with the run's callbacks, logger and checkpoint reader.
+
+    Raises:
+        ValueError: a device, strategy or precision that this machine does not have.
+    """
+    require("hydra", extra="train", purpose="training configurations")
+    require("tensorboard", extra="train", purpose="the curves and previews of a training")
+    from hydra.utils import instantiate
+    from lightning.fabric.utilities.exceptions import MisconfigurationException
+    from lightning.pytorch.loggers import TensorBoardLogger
+
+    from hamer.training.checkpointing import SafeCheckpointIO
+
+    values = settings.trainer.to_dict()
+    values["_target_"] = str(values["_target_"]).replace("pytorch_lightning.", "lightning.pytorch.", 1)
+    values["precision"] = _precision(values)
+    # A validation every so many batches, also where an epoch has fewer.
+    values.setdefault("check_val_every_n_epoch", None)
+    shows_progress = values.pop("enable_progress_bar", True)
+    folder.checkpoints.mkdir(parents=True, exist_ok=True)
+    try:
+        return instantiate(
+            values,
+            logger=TensorBoardLogger(str(folder.path / "tensorboard"), name="", version="", default_hp_metric=False),
+            callbacks=_callbacks(settings, folder, shows_progress=bool(shows_progress)),
+            plugins=[SafeCheckpointIO()],
+            enable_progress_bar=False,
+            enable_model_summary=False,
+        )
+    except Exception as error:  # hydra wraps what the trainer refuses
+        cause = error.__cause__ or error
+        if not isinstance(cause, (MisconfigurationException, ValueError, TypeError, RuntimeError)):
+            raise
+        raise ValueError(_refused(settings.trainer, cause)) from error
+
+
+def _callbacks(settings: ConfigNode, folder: TrainingFolder, *, shows_progress: bool) -> list[Any]:
+    from lightning.pytorch.callbacks import ModelCheckpoint
+
+    general = settings.GENERAL
+    top_k = int(general.CHECKPOINT_SAVE_TOP_K)
+    # Without a measure, several checkpoints to keep are the newest ones.
+    measure = {"monitor": "step", "mode": "max"} if top_k > 1 else {}
+    if general.get("CHECKPOINT_MONITOR"):
+        measure = {"monitor": general.CHECKPOINT_MONITOR, "mode": general.get("CHECKPOINT_MODE", "min")}
+    every = int(general.CHECKPOINT_STEPS)
+    callbacks = [
+        ModelCheckpoint(
+            dirpath=folder.checkpoints,
+            every_n_train_steps=every,
+            save_last=True,
+            save_top_k=top_k,
+            enable_version_counter=False,
+            **measure,
+        ),
+        LastCheckpoint(folder.last, every=every),
+        RandomState(),
+        FailedBatch(folder.path),
+    ]
+    return callbacks + ([TrainingProgress(int(general.LOG_STEPS))] if shows_progress else [])
+
+
+def _run(
+    trainer: Trainer,
+    module: HamerModule,
+    data: Any,
+    folder: TrainingFolder,
+    settings: ConfigNode,
+    checkpoint: Path | None,
+) -> TrainingOutcome:
+    callbacks = {type(callback): callback for callback in trainer.callbacks}  # type: ignore[attr-defined]
+    resumed = None if checkpoint is None else str(checkpoint)
+    try:
+        if settings.get("train", True):
+            if resumed:
+                logger.warning("continuing from %s", resumed)
+            trainer.fit(module, datamodule=data, ckpt_path=resumed)
+            resumed = None  # the module is the newest state now
+        stopped_by = callbacks[LastCheckpoint].stopped_by
+        if settings.get("test", False) and stopped_by is None:
+            trainer.validate(module, datamodule=data, ckpt_path=resumed, verbose=False)
+    except NonFiniteLossError as error:
+        saved = callbacks[FailedBatch].path
+        where = f" The batch is saved as {saved}." if saved else ""
+        raise TrainingStoppedError(
+            f"{error}.{where} The last good checkpoint is {folder.newest_checkpoint() or 'none yet'}"
+        ) from error
+    except torch.OutOfMemoryError as error:
+        raise OutOfMemoryError(
+            f"the device's memory is full ({str(error).splitlines()[0]}). What helps, most first: a smaller TRAIN.BATCH_SIZE "
+            f"(now {settings.TRAIN.BATCH_SIZE}), +MODEL.BACKBONE.GRADIENT_CHECKPOINTING=true, trainer.precision=bf16-mixed, "
+            "tuning=lora, tuning=frozen"
+        ) from error
+    measured = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("val/")}
+    return TrainingOutcome(folder, trainer.global_step, stopped_by, measured)
+
+
+def _data_module(settings: ConfigNode, sets: ConfigNode) -> Any:
+    from hamer.training.data_module import HAMERDataModule
+
+    return HAMERDataModule(settings, sets)
+
+
+def _check(cfg: DictConfig) -> None:
+    if OmegaConf.is_missing(cfg, "exp_name") or not str(cfg.exp_name).strip():
+        raise ValueError("the run needs a name: exp_name=NAME (its folder is logs/train/runs/NAME)")
+    if "MODEL" not in cfg:
+        raise ValueError("the configuration has no MODEL: choose an experiment, e.g. experiment=hamer_vit_transformer")
+    if cfg.get("extras", {}).get("enforce_tags") and not cfg.get("tags"):
+        raise ValueError("the run needs tags, e.g. tags=[dev]; or extras.enforce_tags=false")
+
+
+def _check_start_weights(path: str | None) -> None:
+    if path and not Path(path).is_file():
+        raise FileNotFoundError(
+            f"no start weights for the backbone at {path} (relative to {Path.cwd()}). Fetch them with `hamer fetch "
+            "hamer_training_data`, or set MODEL.BACKBONE.PRETRAINED_WEIGHTS to a ViTPose or MAE checkpoint, or to null for "
+            "random weights"
+        )
+
+
+def _has_mps() -> bool:
+    mps = getattr(torch.backends, "mps", None)
+    return mps is not None and bool(mps.is_available())
+
+
+def _precision(trainer: Mapping[str, Any]) -> Any:
+    """Lightning's word for the precision; a run that takes whatever device there is has float32 on a processor."""
+    precision = trainer.get("precision")
+    precision = _PRECISIONS.get(precision, precision)
+    has_gpu = torch.cuda.is_available() or _has_mps()
+    if trainer.get("accelerator") == "auto" and precision == "16-mixed" and not has_gpu:
+        logger.warning("no GPU here: training on the processor, in float32")
+        return "32-true"
+    return precision
+
+
+def _refused(trainer: Mapping[str, Any], cause: BaseException) -> str:
+    gpus = torch.cuda.device_count()
+    has_mps = _has_mps()
+    return (
+        f"the trainer cannot be set up with accelerator {trainer.get('accelerator')!r}, devices {trainer.get('devices')!r}, "
+        f"precision {trainer.get('precision')!r}, strategy {trainer.get('strategy', 'auto')!r}: {cause}. This machine has "
+        f"{gpus or 'no'} GPU{'s' if gpus != 1 else ''} that torch can use{' and Apple MPS' if has_mps else ''}; trainer=cpu "
+        "runs everywhere"
+    )
+
+
+def _without_hydra(cfg: DictConfig) -> DictConfig:
+    if "hydra" not in cfg:
+        return cfg
+    return OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
+
+
+def _seed(seed: int) -> None:
+    from lightning.pytorch import seed_everything
+
+    seed_everything(seed, workers=True, verbose=False)
+
+
+@contextmanager
+def _log_file(folder: TrainingFolder, *, writing: bool) -> Iterator[None]:
+    """What the package logs also goes to the folder's train.log."""
+    package = logging.getLogger("hamer")
+    if not writing:  # the first process says what there is to say
+        before, _ = package.level, package.setLevel(logging.ERROR)
+        try:
+            yield
+        finally:
+            package.setLevel(before)
+        return
+    handler = logging.FileHandler(folder.path / "train.log", encoding="utf-8", delay=True)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    handler.setLevel(logging.INFO)
+    before = package.level
+    package.addHandler(handler)
+    if package.getEffectiveLevel() > logging.INFO:
+        package.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        package.setLevel(before)
+        package.removeHandler(handler)
+        handler.close()
+
+
+@contextmanager
+def _quiet(settings: ConfigNode) -> Iterator[None]:
+    """Keep Lightning's advertisements and its advice that does not apply away; everything with ignore_warnings."""
+    told = logging.getLogger("lightning.pytorch")
+    before = told.level
+    told.setLevel(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            for text in _NOT_FOR_US:
+                warnings.filterwarnings("ignore", message=text)
+            if settings.get("extras", {}).get("ignore_warnings"):
+                warnings.simplefilter("ignore")
+            yield
+    finally:
+        told.setLevel(before)
+
+
+_NOT_FOR_US = (
+    ".*Using ModelCheckpoint with manual optimization.*",  # checkpoints are of the state after a step, as they should be
+    ".*does not have many workers.*",
+    ".*Checkpoint directory .* exists and is not empty.*",
+    ".*isinstance.treespec, LeafSpec.*",
+)
