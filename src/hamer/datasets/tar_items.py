@@ -1,17 +1,27 @@
-"""One entry of a training tar as a training sample: picture, mask and annotation in, the original's item out."""
+"""One entry of a training tar as a training sample: picture, mask and annotation in, the original's item out.
+
+Three steps, so that the middle one can wait or move to a device: the plan (geometry and labels), the patch's pixels in
+grey levels, the item.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import random
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import cv2
 import numpy as np
 
-from hamer.datasets import utils
+from hamer.crops.augmentation import Augmentation
+from hamer.datasets import patch_pixels, utils
+from hamer.datasets.crop_settings import CropSettings
+from hamer.datasets.example import ExamplePlan, Subject, plan_example
 
 FLIP_KEYPOINT_PERMUTATION: tuple[int, ...] = tuple(range(21))
 """A mirrored hand keeps the order of its joints."""
+
+IS_AXIS_ANGLE = {"global_orient": True, "hand_pose": True, "betas": False}
 
 
 def process_tar_item(
@@ -46,69 +56,82 @@ def process_tar_item(
         keypoints_3d, orig_keypoints_2d, box_center, box_size, img_size (width, height), mano_params with has_ and
         is_axis_angle, _scale, _trans, imgname.
     """
-    points_2d = np.array(annotation["keypoints_2d"], np.float32)
-    center, scale = np.array(annotation["center"], np.float32), np.array(annotation["scale"], np.float32)
-    box_size = np.float32(np.max(utils.expand_to_aspect_ratio(scale * 200, target_aspect_ratio=bbox_shape)))
-    if not box_size >= 1:
+    mean, std = (tuple(float(v) for v in values) for values in (mean, std))
+    settings = CropSettings(size, mean, std, bbox_shape, use_antialias, border_mode)
+    change = Augmentation.from_values(utils.do_augmentation(augment_config)) if train else Augmentation()
+    plan = plan_tar_item(annotation, picture.shape[1], settings, change)
+    patch = patch_pixels.cut_patch(picture, plan, settings)
+    shape = (picture.shape[0], picture.shape[1])
+    levels = patch_pixels.cut_mask(mask, shape, plan, size)
+    pixels = {
+        "img": patch_pixels.network_input(patch, plan, settings, is_bgr=False),
+        "mask": patch_pixels.believed(levels, size),
+    }
+    return {**pixels, **tar_labels(annotation, plan, shape, settings, imgname)}
+
+
+def plan_tar_item(
+    annotation: Mapping[str, Any],
+    picture_width: int,
+    settings: CropSettings,
+    change: Augmentation,
+    rng: random.Random | None = None,
+) -> ExamplePlan:
+    """The plan of an annotation's example under `change`; ValueError for boxes below a pixel."""
+    center, side = np.array(annotation["center"], np.float32), float(box_size(annotation, settings.bbox_shape))
+    if not side >= 1:
         raise ValueError(
-            f"scale must give a box of at least 1 px, got {scale.tolist()} (units of 200 px): drop such samples"
+            f"scale must give a box of at least 1 px, got {np.array(annotation['scale']).tolist()} "
+            "(units of 200 px): drop such samples"
         )
-    params, has_params = _mano_params(annotation)
-    img, points, points_3d, params, has_params, img_size, trans = utils.get_example(
-        np.dstack([picture, _mask_levels(mask, picture)]),
-        float(center[0]),
-        float(center[1]),
-        float(box_size),
-        float(box_size),
-        points_2d,
-        np.array(annotation["keypoints_3d"], np.float32),
-        params,
-        has_params,
-        FLIP_KEYPOINT_PERMUTATION,
-        size,
-        size,
-        255.0 * np.asarray(mean),
-        255.0 * np.asarray(std),
-        train,
-        bool(annotation["right"]),
-        augment_config,
-        is_bgr=False,
-        use_skimage_antialias=use_antialias,
-        border_mode=border_mode,
-        return_trans=True,
+    pose = np.array(annotation["hand_pose"], np.float32)
+    params = {"global_orient": pose[:3], "hand_pose": pose[3:], "betas": np.array(annotation["betas"], np.float32)}
+    subject = Subject(
+        center=(float(center[0]), float(center[1])),
+        width=side,
+        height=side,
+        keypoints_2d=np.array(annotation["keypoints_2d"], np.float32),
+        keypoints_3d=np.array(annotation["keypoints_3d"], np.float32),
+        mano_params=params,
+        is_right=bool(annotation["right"]),
     )
+    return plan_example(
+        subject,
+        picture_width,
+        (settings.size, settings.size),
+        change,
+        flip_permutation=FLIP_KEYPOINT_PERMUTATION,
+        antialias=settings.antialias,
+        rng=rng,
+    )
+
+
+def box_size(annotation: Mapping[str, Any], bbox_shape: tuple[int, int] | None) -> np.float32:
+    """Side of the square that a hand's crop shows before augmentation, px."""
+    scale = np.array(annotation["scale"], np.float32)
+    return np.float32(np.max(utils.expand_to_aspect_ratio(scale * 200, target_aspect_ratio=bbox_shape)))
+
+
+def tar_labels(
+    annotation: Mapping[str, Any], plan: ExamplePlan, shape: tuple[int, int], settings: CropSettings, imgname: str
+) -> dict[str, Any]:
+    """Everything in an item that is no pixel; `shape` is the picture's H, W."""
+    has_pose, has_betas = np.asarray(annotation["has_hand_pose"]), np.asarray(annotation["has_betas"])
     return {
-        "img": img[:3],
-        "mask": _mask_patch(img[3]),
-        "keypoints_2d": points.astype(np.float32),
-        "keypoints_3d": points_3d.astype(np.float32),
-        "orig_keypoints_2d": points_2d,
-        "box_center": center,
-        "box_size": box_size,
-        "img_size": 1.0 * img_size[::-1],
-        "mano_params": params,
-        "has_mano_params": has_params,
-        "mano_params_is_axis_angle": {"global_orient": True, "hand_pose": True, "betas": False},
-        "_scale": scale,
-        "_trans": trans,
+        "keypoints_2d": plan.keypoints_2d.astype(np.float32),
+        "keypoints_3d": plan.keypoints_3d.astype(np.float32),
+        "orig_keypoints_2d": np.array(annotation["keypoints_2d"], np.float32),
+        "box_center": np.array(annotation["center"], np.float32),
+        "box_size": box_size(annotation, settings.bbox_shape),
+        "img_size": np.array([shape[1], shape[0]], np.float64),
+        "mano_params": plan.mano_params,
+        "has_mano_params": {
+            "global_orient": has_pose.copy(),
+            "hand_pose": has_pose.copy(),
+            "betas": has_betas.copy(),
+        },
+        "mano_params_is_axis_angle": dict(IS_AXIS_ANGLE),
+        "_scale": np.array(annotation["scale"], np.float32),
+        "_trans": plan.matrix,
         "imgname": imgname,
     }
-
-
-def _mano_params(annotation: dict[str, Any]) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    pose = np.array(annotation["hand_pose"], np.float32)
-    betas = np.array(annotation["betas"], np.float32)
-    has_pose, has_betas = (np.float32(annotation[name]) for name in ("has_hand_pose", "has_betas"))
-    params = {"global_orient": pose[:3], "hand_pose": pose[3:], "betas": betas}
-    return params, {"global_orient": np.array(has_pose), "hand_pose": np.array(has_pose), "betas": np.array(has_betas)}
-
-
-def _mask_levels(mask: np.ndarray | None, picture: np.ndarray) -> np.ndarray:
-    if mask is None:
-        return np.full(picture.shape[:2], 255, np.uint8)
-    return (np.asarray(mask) != 0).astype(np.uint8) * np.uint8(255)
-
-
-def _mask_patch(levels: np.ndarray) -> np.ndarray:
-    patch = (levels / 255.0).clip(0.0, 1.0).astype(np.float32)
-    return np.ones_like(patch) if (patch < 0.5).all() else patch

@@ -14,9 +14,9 @@ import numpy as np
 
 from hamer.crops import affine, augmentation
 from hamer.crops.patches import warp_patch
+from hamer.datasets import example
 from hamer.errors import PictureError
 from hamer.geometry.boxes import expand_to_aspect_ratio
-from hamer.geometry.mirroring import mirror_axis_angle
 
 __all__ = [
     "convert_cvimg_to_tensor",
@@ -84,14 +84,10 @@ def generate_image_patch_cv2(
     border_value: float = 0,
 ) -> tuple[np.ndarray, np.ndarray]:
     """A patch (patch_height, patch_width, C) and its affine (2, 3), of the mirrored picture where `do_flip`."""
-    matrix = _patch_matrix(img.shape[1], c_x, c_y, bb_width, bb_height, patch_width, patch_height, do_flip, scale, rot)
+    matrix = example.patch_matrix(
+        img.shape[1], c_x, c_y, bb_width, bb_height, patch_width, patch_height, do_flip, scale, rot
+    )
     return _patch(img, matrix, (patch_width, patch_height), do_flip, 0.0, border_mode, border_value), matrix
-
-
-def _patch_matrix(width: int, c_x: float, c_y: float, *rest: Any) -> np.ndarray:
-    bb_width, bb_height, patch_width, patch_height, do_flip, scale, rot = rest
-    x = width - c_x - 1 if do_flip else c_x
-    return affine.patch_transform(x, c_y, bb_width, bb_height, patch_width, patch_height, scale, rot)
 
 
 def _patch(
@@ -137,10 +133,7 @@ def fliplr_params(
     mano_params: dict[str, np.ndarray], has_mano_params: dict[str, Any]
 ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """MANO's parameters of the mirrored hand: y and z of every axis-angle negated, betas as they are."""
-    mirrored = {name: np.array(value, copy=True) for name, value in mano_params.items()}
-    for name in ("global_orient", "hand_pose"):
-        mirrored[name] = mirror_axis_angle(mirrored[name].reshape(-1, 3)).reshape(mirrored[name].shape)
-    return mirrored, {name: np.array(value, copy=True) for name, value in has_mano_params.items()}
+    return example.mirrored_params(mano_params), {n: np.array(v, copy=True) for n, v in has_mano_params.items()}
 
 
 def mano_param_processing(
@@ -211,34 +204,25 @@ def get_example(
     image = _read(img_path)
     values = do_augmentation(augm_config) if do_augment else augmentation.Augmentation().values()
     change = augmentation.Augmentation.from_values(values)
-    flip = change.flip or not is_right
-    if min(width, height) < 1:
-        raise ValueError(
-            f"The crop's width and height must be at least 1 px, got {width:g}x{height:g}: drop such samples"
-        )
-    if change.extreme_crop:
-        crop = extreme_cropping if change.extreme_crop_level == 0 else extreme_cropping_aggressive
-        center_x, center_y, width, height = crop(center_x, center_y, width, height, keypoints_2d)
-    center_x, center_y = center_x + width * change.shift_x, center_y + height * change.shift_y
-
-    size = (patch_width, patch_height)
-    matrix = _patch_matrix(
-        image.shape[1], center_x, center_y, width, height, *size, flip, change.scale, change.rotation
+    subject = example.Subject(
+        (center_x, center_y), width, height, keypoints_2d, keypoints_3d, mano_params, bool(is_right)
     )
-    magnification = patch_width / (width * change.scale)
-    sigma = (magnification - 1) / 2 if use_skimage_antialias and magnification > 1.1 else 0.0
-    patch = _patch(image, matrix, size, flip, sigma, border_mode)
-    img = _network_input(patch[:, :, ::-1] if is_bgr else patch, change.color_scale, mean, std)
-
-    points_2d = np.asarray(keypoints_2d)
-    if flip:
-        points_2d = augmentation.flip_keypoints_2d(points_2d, image.shape[1], flip_kp_permutation)
-    points_2d = augmentation.transform_keypoints_2d(points_2d, matrix)
-    points_2d[:, :-1] = points_2d[:, :-1] / patch_width - 0.5
-    points_3d = keypoint_3d_processing(np.asarray(keypoints_3d), flip_kp_permutation, change.rotation, flip)
-    params, has_params = mano_param_processing(mano_params, has_mano_params, change.rotation, flip)
-    example = (img, points_2d, points_3d, params, has_params, np.array(image.shape[:2]))
-    return (*example, matrix) if return_trans else example
+    size = (patch_width, patch_height)
+    plan = example.plan_example(
+        subject,
+        image.shape[1],
+        size,
+        change,
+        flip_permutation=flip_kp_permutation,
+        antialias=use_skimage_antialias,
+        extreme_crop=extreme_cropping if change.extreme_crop_level == 0 else extreme_cropping_aggressive,
+    )
+    patch = _patch(image, plan.matrix, size, plan.flip, plan.sigma, border_mode)
+    img = _network_input(patch[:, :, ::-1] if is_bgr else patch, plan.color_scale, mean, std)
+    has_params = {name: np.array(value, copy=True) for name, value in has_mano_params.items()}
+    labels = (plan.keypoints_2d, plan.keypoints_3d, plan.mano_params, has_params)
+    result = (img, *labels, np.array(image.shape[:2]))
+    return (*result, plan.matrix) if return_trans else result
 
 
 def _read(picture: str | Path | np.ndarray) -> np.ndarray:

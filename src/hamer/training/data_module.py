@@ -1,0 +1,223 @@
+"""Batches for training: pictures from a weighted mixture of tars, poses from a mocap file, both from a position that is kept.
+
+A batch is `{"img": ..., "mocap": ...}`: BATCH_SIZE hands with the original's keys, and NUM_TRAIN_SAMPLES times as many
+poses, as in the original.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import torch
+
+from hamer.datasets.crop_settings import CropSettings, section
+from hamer.datasets.hands import Cutter, PatchCutter
+from hamer.datasets.mixture import (
+    EPOCH_SAMPLES,
+    SHUFFLE_BUFFER,
+    Chain,
+    Mixture,
+    dataset_entry,
+    training_mixture,
+    validation_chain,
+)
+from hamer.datasets.mocap_dataset import MocapBatches, MoCapDataset
+from hamer.datasets.streams import StreamPosition
+from hamer.errors import require
+
+if TYPE_CHECKING:
+    from lightning.pytorch import LightningDataModule
+else:
+    LightningDataModule = require("lightning.pytorch", extra="train", purpose="training").LightningDataModule
+
+logger = logging.getLogger(__name__)
+
+lightning = require("lightning.pytorch", extra="train", purpose="training")
+
+
+class HAMERDataModule(LightningDataModule):
+    """The loaders of a training run.
+
+    What it reads of the configuration: DATASETS (TRAIN, VAL, MOCAP, filters, CONFIG; optional: SHUFFLE_BUFFER,
+    EPOCH_SAMPLES, DEVICE_CROPS), TRAIN.BATCH_SIZE, TRAIN.NUM_TRAIN_SAMPLES, GENERAL.NUM_WORKERS,
+    GENERAL.PREFETCH_FACTOR, MODEL.IMAGE_SIZE, IMAGE_MEAN, IMAGE_STD, BBOX_SHAPE, `seed`.
+    """
+
+    def __init__(self, cfg: Any, dataset_cfg: Any) -> None:
+        """Keep the configurations; files are looked for in `setup`.
+
+        Args:
+            cfg: the run's configuration.
+            dataset_cfg: the list of data sets, name -> URLS (and epoch_size) or DATASET_FILE.
+        """
+        super().__init__()
+        self.cfg, self.dataset_cfg = cfg, dataset_cfg
+        self.train_dataset: Mixture | None = None
+        self.val_dataset: Chain | None = None
+        self.mocap_dataset: MoCapDataset | None = None
+        self.position = StreamPosition()
+        self.seed = _seed(cfg)
+        self._batches: TrainingBatches | None = None
+        self._seen = 0
+
+    def setup(self, stage: str | None = None) -> None:
+        """Find the files and read the mocap poses; AssetError where files are missing."""
+        if self.train_dataset is not None:
+            return
+        self.seed = _of_first_process(self.seed)
+        datasets = section(self.cfg, "DATASETS")
+        buffer = int(datasets.get("SHUFFLE_BUFFER", SHUFFLE_BUFFER))
+        self.train_dataset = training_mixture(
+            self.cfg,
+            self.dataset_cfg,
+            self._cutter(train=True),
+            seed=self.seed,
+            batch_size=self.batch_size,
+            epoch_samples=int(datasets.get("EPOCH_SAMPLES", EPOCH_SAMPLES)),
+            shuffle_buffer=buffer,
+            position=self.position,
+        )
+        self.val_dataset = validation_chain(
+            self.cfg, self.dataset_cfg, self._cutter(train=False), shuffle_buffer=buffer
+        )
+        entry = dataset_entry(self.dataset_cfg, str(datasets.get("MOCAP")))
+        self.mocap_dataset = MoCapDataset(entry["dataset_file"])
+
+    @property
+    def batch_size(self) -> int:
+        """Hands in a batch of one process."""
+        return int(section(self.cfg, "TRAIN").get("BATCH_SIZE", 8))
+
+    def train_dataloader(self) -> TrainingBatches:
+        """Batches of one epoch at a time, `{"img", "mocap"}`; iterating again gives the next epoch."""
+        self.setup("fit")
+        assert self.train_dataset is not None
+        assert self.mocap_dataset is not None
+        samples = int(section(self.cfg, "TRAIN").get("NUM_TRAIN_SAMPLES", 2))
+        mocap = MocapBatches(self.mocap_dataset, samples * self.batch_size, seed=self.seed, position=self.position)
+        loader = self._loader(self.train_dataset, self._workers, drop_last=True)
+        self._batches = TrainingBatches(loader, mocap, self.train_dataset, self.position)
+        return self._batches
+
+    def val_dataloader(self) -> Any:
+        """Batches of the validation sets, in the same order each time."""
+        self.setup("fit")
+        assert self.val_dataset is not None
+        return self._loader(self.val_dataset, min(self._workers, 1), drop_last=False)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Seed and position: the epoch and its batches that were trained on."""
+        epoch, batches = self._trained()
+        return {"seed": self.seed, "epoch": epoch, "batches": batches, "workers": self._workers}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on where `state` was taken; with another number of workers in another order, from the same epoch's end."""
+        if self.train_dataset is not None:
+            self.train_dataset.seed = int(state["seed"])
+        self.seed = int(state["seed"])
+        self.position.set(int(state["epoch"]), int(state["batches"]))
+
+    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        """Count the training batches, and finish on the device what workers left to it."""
+        trainer = self.trainer
+        if trainer is not None and trainer.training:
+            self._seen += 1
+        return batch
+
+    def skipped(self) -> dict[str, dict[str, int]]:
+        """Set to reason to count of training samples that could not be used so far."""
+        return self.train_dataset.skipped() if self.train_dataset is not None else {}
+
+    def _trained(self) -> tuple[int, int]:
+        if self._batches is None:
+            return self.position.epoch, self.position.batches
+        return self._batches.position_after(self._seen if self.trainer is not None else None)
+
+    def _cutter(self, *, train: bool) -> Cutter:
+        return PatchCutter(CropSettings.from_cfg(self.cfg, train=train))
+
+    @property
+    def _workers(self) -> int:
+        return int(section(self.cfg, "GENERAL").get("NUM_WORKERS", 4))
+
+    def _loader(self, dataset: Any, workers: int, *, drop_last: bool) -> Any:
+        general = section(self.cfg, "GENERAL")
+        many: dict[str, Any] = {}
+        if workers > 0:
+            many = {
+                "prefetch_factor": int(general.get("PREFETCH_FACTOR", 2)),
+                "persistent_workers": True,
+                "worker_init_fn": quiet_worker,
+            }
+        return torch.utils.data.DataLoader(
+            dataset,
+            self.batch_size,
+            drop_last=drop_last,
+            num_workers=workers,
+            pin_memory=torch.cuda.is_available(),
+            **many,
+        )
+
+
+class TrainingBatches:
+    """`{"img", "mocap"}` batches of one epoch an iteration; the next iteration begins the next epoch."""
+
+    def __init__(self, loader: Any, mocap: MocapBatches, mixture: Mixture, position: StreamPosition) -> None:
+        self.loader, self.mocap, self.mixture, self.position = loader, mocap, mixture, position
+        self._first = (position.epoch, position.batches)
+        self._given: list[int] = []  # batches given in each epoch that was begun
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        """The batches that are left of the position's epoch."""
+        epoch = self.position.epoch
+        self._given.append(0)
+        for img, mocap in zip(self.loader, self.mocap, strict=False):
+            self._given[-1] += 1
+            yield {"img": img, "mocap": mocap}
+        self.position.set(epoch + 1)
+        for name, totals in self.mixture.skipped().items():
+            logger.warning("data set %s: skipped so far: %s", name, totals)
+
+    def __len__(self) -> int:
+        """Batches of a whole epoch."""
+        workers = max(1, self.loader.num_workers)
+        return workers * (self.mixture.epoch_samples // self.loader.batch_size)
+
+    def position_after(self, trained: int | None) -> tuple[int, int]:
+        """Epoch and batches of it after `trained` batches since the first iteration; None: all that were given."""
+        epoch, before = self._first
+        left = sum(self._given) if trained is None else min(trained, sum(self._given))
+        for given in self._given:
+            whole = before + given >= len(self)
+            if left < given or (left == given and not whole):
+                return epoch, before + left
+            left, epoch, before = left - given, epoch + 1, 0
+        return epoch, before
+
+
+def quiet_worker(_: int) -> None:
+    """A loader's worker uses one thread: there are as many workers as the user wants cores busy."""
+    cv2.setNumThreads(1)
+    torch.set_num_threads(1)
+
+
+def _seed(cfg: Any) -> int:
+    """The configuration's `seed`, else that of Lightning's `seed_everything`, else a new one."""
+    given = cfg.get("seed") if hasattr(cfg, "get") else getattr(cfg, "seed", None)
+    if given is None:
+        given = os.environ.get("PL_GLOBAL_SEED")
+    return int(given) if given is not None else secrets.randbits(31)
+
+
+def _of_first_process(seed: int) -> int:
+    """The seed of rank 0, so that all ranks share shards out in one order."""
+    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+        return seed
+    seeds = [seed]
+    torch.distributed.broadcast_object_list(seeds, src=0)
+    return int(seeds[0])
