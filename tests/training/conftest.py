@@ -42,7 +42,7 @@ def fill(golden: Path, module: torch.nn.Module) -> None:
     fill_weights = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(fill_weights)
     for name, value in module.state_dict().items():
-        if value.is_floating_point() and not name.startswith(NOT_FILLED):
+        if value.is_floating_point() and not name.startswith(NOT_FILLED) and ".lora_" not in name:
             value.copy_(torch.from_numpy(fill_weights.fill_one(name, tuple(value.shape))))
 
 

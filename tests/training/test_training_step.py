@@ -89,14 +89,6 @@ def test_a_step_of_the_published_size_is_the_original_s(
     golden_step(golden_module(size="hamer"), golden_batch, trainer, repeated, file, norms)
 
 
-def test_optimisers_in_the_original_s_order(golden_module: Any) -> None:
-    network, discriminator = golden_module().configure_optimizers()
-    first = network.param_groups[0]["params"]
-    assert len(network.param_groups) == len(discriminator.param_groups) == 1
-    assert tuple(first[0].shape) == (1, 1, 1024)  # the head comes first: its pos_embedding
-    assert len(discriminator.param_groups[0]["params"]) == 46  # golden/hamer/checkpoint_layout.json
-
-
 def test_reported_loss_leaves_out_the_adversary(
     golden_module: Any, golden_batch: Any, trainer: Any, repeated: Any
 ) -> None:

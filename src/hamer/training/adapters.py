@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from hamer.models.hamer import HAMER
-from hamer.models.vit import ViT
+from hamer.models.vit import Block, ViT
 from hamer.training.options import LoRAOptions, TrainingOptions
 
 logger = logging.getLogger(__name__)
@@ -90,6 +90,7 @@ def lora_layers(network: nn.Module) -> dict[str, LoRALinear]:
 
 def _linears(backbone: ViT) -> Iterator[tuple[nn.Module, str]]:
     for block in backbone.blocks:
+        assert isinstance(block, Block)
         yield from ((block.attn, "qkv"), (block.attn, "proj"), (block.mlp, "fc1"), (block.mlp, "fc2"))
 
 
@@ -154,6 +155,6 @@ def merge_into(tensors: Mapping[str, Tensor], network: nn.Module) -> dict[str, T
     """`tensors`, a state dict of `network`, with plain names only: adapters multiplied into their layers' weights."""
     plain = {name: value for name, value in tensors.items() if not name.endswith(LORA_NAMES)}
     for name, layer in lora_layers(network).items():
-        factors = (tensors[f"{name}.{part}"] for part in LORA_NAMES)
-        plain[f"{name}.weight"] = merged(tensors[f"{name}.weight"], *factors, layer.scale)
+        lora_a, lora_b = (tensors[f"{name}.{part}"] for part in LORA_NAMES)
+        plain[f"{name}.weight"] = merged(tensors[f"{name}.weight"], lora_a, lora_b, layer.scale)
     return plain

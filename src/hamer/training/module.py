@@ -41,7 +41,7 @@ class NonFiniteLossError(HamerError, ArithmeticError):
     """A loss or a gradient became NaN or infinite; the batch is `HamerModule.failed_batch`."""
 
 
-class HamerModule(HAMER, LightningModule):  # type: ignore[misc]  # both define `device`: the place of the weights
+class HamerModule(HAMER, LightningModule):
     """HAMER with a training step. Being a HAMER, its state dict has the original's names, in every Lightning strategy.
 
     Args:
@@ -56,8 +56,6 @@ class HamerModule(HAMER, LightningModule):  # type: ignore[misc]  # both define 
         failed_batch: the joint batch whose loss was not finite, for whoever handles the error; else None.
     """
 
-    CHECKPOINT_CFG = "cfg"
-
     def __init__(
         self,
         cfg: Mapping[str, Any],
@@ -67,6 +65,9 @@ class HamerModule(HAMER, LightningModule):  # type: ignore[misc]  # both define 
         previews: Previews | None = None,
     ) -> None:
         super().__init__(cfg, mano=mano, mean_params=mean_params)
+        # A hand straight from its file and one from a checkpoint's float32 buffers differ in the last bit. Taking the
+        # second from the start makes a resumed training equal to one that was never interrupted.
+        self.mano.load_state_dict(self.mano.state_dict())
         self.automatic_optimization = False
         self.options = TrainingOptions.from_cfg(self.cfg)
         self.previews = previews
