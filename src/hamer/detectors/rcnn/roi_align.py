@@ -32,8 +32,7 @@ def roi_align(
         (K, C, G, G) float32. Boxes without area give zeros, as do samples more than a pixel outside the map.
     """
     rois = boxes if isinstance(boxes, Tensor) else with_picture_index(boxes)
-    # On CPUs ours is several times faster than theirs, see the docstring of plain_roi_align.
-    ops = torchvision_ops(features.device.type) if features.device.type != "cpu" else None
+    ops = torchvision_ops(features.device.type)
     if ops is not None:
         return ops.roi_align(features.float(), rois.float(), output_size, spatial_scale, 0, aligned=True)
     return plain_roi_align(features, rois, output_size, spatial_scale=spatial_scale)
@@ -88,7 +87,7 @@ class _Axis:
         bins = torch.arange(self.bins, device=size.device)
         steps = torch.arange(most, device=size.device)
         within = (steps + 0.5) * (bin_size / samples)[:, None]  # (k, most)
-        position = (self.start[members] + 0)[:, None, None] + bins[:, None] * bin_size[:, None, None] + within[:, None]
+        position = self.start[members][:, None, None] + bins[:, None] * bin_size[:, None, None] + within[:, None]
         counts = (steps < samples[:, None])[:, None] & (position >= -1) & (position <= self.length)
         pixels = self.first[members][:, None] + torch.arange(extent, device=size.device)
         # Bilinear weights of a sample: one minus the distance, for the pixels nearer than one.
