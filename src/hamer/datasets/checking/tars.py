@@ -1,0 +1,120 @@
+"""A training tar examined: every picture decoded, every annotation read safely and checked."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hamer.checkpoints.unpickling import load_pickle
+from hamer.datasets.checking.findings import Findings
+from hamer.datasets.checking.pictures import picture_of
+from hamer.datasets.checking.sample_checks import Problem, check_hand
+from hamer.datasets.checking.tar_samples import TarSample, tar_samples
+from hamer.errors import HamerError
+
+Show = Callable[[str, np.ndarray, Mapping[str, Any]], None]
+"""Called with each sound hand: where it is, its RGB picture and its fields."""
+
+
+@dataclass
+class Examined:
+    """What became of a sample."""
+
+    key: str
+    picture: np.ndarray | None
+    hands: list[Mapping[str, Any]] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+
+
+def check_tar(path: Path, findings: Findings, *, workers: int = 1, show: Show | None = None) -> None:
+    """Examine every sample of the tar at `path`; what is found goes to `findings`, sound hands to `show`."""
+    problems: list[Problem] = []
+    empty = True
+    for sample in _examined(tar_samples(path, problems), workers):
+        empty = False
+        where = f"{path}:{sample.key}"
+        findings.add_problems(where, sample.problems)
+        if sample.picture is not None:
+            findings.statistics.add_picture(sample.picture.shape[1], sample.picture.shape[0])
+        for number, hand in enumerate(sample.hands):
+            findings.statistics.add_hand(hand)
+            if show is not None and sample.picture is not None:
+                show(f"{path.name}:{sample.key}#{number}", sample.picture, hand)
+        findings.samples += 1
+    if empty and not problems:
+        problems.append(Problem("tar", "the tar holds no sample"))
+    findings.add_problems(str(path), problems)
+
+
+def _examined(samples: Iterator[TarSample], workers: int) -> Iterator[Examined]:
+    if workers <= 1:
+        yield from map(examine, samples)
+        return
+    with ThreadPoolExecutor(workers, thread_name_prefix="check") as pool:
+        while batch := list(islice(samples, 4 * workers)):
+            yield from pool.map(examine, batch)
+
+
+def examine(sample: TarSample) -> Examined:
+    """Decode and check one sample; hands with an error are among the problems only."""
+    problems = list(sample.problems)
+    picture = picture_of(sample.members, problems)
+    result = Examined(sample.key, picture, problems=problems)
+    annotation = _annotation(sample.members, problems)
+    if picture is None or annotation is None:
+        return result
+    height, width = picture.shape[:2]
+    for number, hand in enumerate(annotation):
+        found = check_hand(hand, width, height)
+        problems += [Problem(p.code, f"hand {number}: {p.message}", p.is_error) for p in found]
+        if not any(p.is_error for p in found):
+            result.hands.append(hand)
+    _check_masks(sample.members, result.hands, (height, width), problems)
+    return result
+
+
+def _annotation(members: Mapping[str, bytes], problems: list[Problem]) -> list[Any] | None:
+    """The list in data.pyd, read through the allow-list; None where there is none."""
+    if "data.pyd" not in members:
+        problems.append(Problem("annotation", f"a sample needs data.pyd, got {sorted(members)}"))
+        return None
+    try:
+        content = load_pickle(members["data.pyd"])
+    except HamerError as error:
+        problems.append(Problem("annotation", f"data.pyd: {error}"))
+        return None
+    if not isinstance(content, list):
+        problems.append(Problem("annotation", f"data.pyd must hold a list of dicts, got {type(content).__name__}"))
+        return None
+    if not content:
+        problems.append(Problem("annotation", "data.pyd holds no hand", False))
+    return content
+
+
+def _check_masks(
+    members: Mapping[str, bytes], hands: list[Mapping[str, Any]], size: tuple[int, int], problems: list[Problem]
+) -> None:
+    rows = [(hand.get("extra_info") or {}).get("detection_npz_idx") for hand in hands]
+    wanted = [row for row in rows if row is not None]
+    if "detection.npz" not in members:
+        if wanted:
+            problems.append(Problem("mask", "detection_npz_idx names a mask, but there is no detection.npz"))
+        return
+    try:
+        with np.load(io.BytesIO(members["detection.npz"])) as content:  # objects are refused by default
+            masks = content["masks"]
+    except (ValueError, KeyError, OSError, zipfile.BadZipFile) as error:
+        problems.append(Problem("mask", f"detection.npz must hold masks: {error}"))
+        return
+    if masks.ndim != 3 or masks.shape[1:] != size:
+        problems.append(Problem("mask", f"masks must be (M, {size[0]}, {size[1]}) as the picture, got {masks.shape}"))
+    elif any(not 0 <= int(row) < len(masks) for row in wanted):
+        problems.append(Problem("mask", f"detection_npz_idx must be below {len(masks)}, got {wanted}"))
