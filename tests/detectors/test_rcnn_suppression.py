@@ -29,15 +29,14 @@ def ask_again() -> Iterator[None]:
 
 def one_after_the_other(boxes: np.ndarray, scores: np.ndarray, groups: np.ndarray, threshold: float) -> list[int]:
     """Greedy suppression as it is defined; like the original on CPUs it compares a float32 IoU with a double threshold."""
+    low, high = np.maximum(boxes[:, None, :2], boxes[None, :, :2]), np.minimum(boxes[:, None, 2:], boxes[None, :, 2:])
+    common, area = np.maximum(high - low, 0).prod(-1), (boxes[:, 2:] - boxes[:, :2]).prod(-1)
+    together = area[:, None] + area - common
+    iou = np.divide(common, together, out=np.zeros_like(common), where=together > 0).astype(np.float32)
+    covers = (iou.astype(np.float64) > threshold) & (groups[:, None] == groups)
     kept: list[int] = []
     for i in np.argsort(-scores, kind="stable"):
-        for j in kept:
-            low, high = np.maximum(boxes[i, :2], boxes[j, :2]), np.minimum(boxes[i, 2:], boxes[j, 2:])
-            common = np.prod(np.maximum(high - low, 0))
-            together = sum(np.prod(boxes[n, 2:] - boxes[n, :2]) for n in (i, j)) - common
-            if groups[i] == groups[j] and together > 0 and float(np.float32(common / together)) > threshold:
-                break
-        else:
+        if not covers[i, kept].any():
             kept.append(int(i))
     return kept
 
