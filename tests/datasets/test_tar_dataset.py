@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 
 from hamer.configs import ConfigNode
 from hamer.crops import IMAGE_STD

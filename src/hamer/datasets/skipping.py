@@ -32,13 +32,12 @@ class SkipCounts:
     def __init__(self, name: str = "") -> None:
         self.name = name
         self._table = torch.zeros(MAX_WORKERS, len(REASONS), dtype=torch.int64).share_memory_()
-        self._told: set[str] = set()
 
     def add(self, reason: str, where: str, detail: object = "") -> None:
-        """One sample more for `reason`; the first of each in a process is logged with where it was and what was wrong."""
-        self._table[worker_row(), REASONS.index(reason)] += 1
-        level = logging.DEBUG if reason in self._told else logging.WARNING
-        self._told.add(reason)
+        """One sample more for `reason`; the first of each is logged with where it was and what was wrong."""
+        column = self._table[:, REASONS.index(reason)]
+        level = logging.DEBUG if bool(column.any()) else logging.WARNING
+        column[worker_row()] += 1
         logger.log(level, "%s: skipped %s (%s): %s", self.name or "training data", where, reason, detail)
 
     def totals(self) -> dict[str, int]:

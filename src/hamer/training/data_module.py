@@ -101,6 +101,7 @@ class HAMERDataModule(LightningDataModule):
         samples = int(section(self.cfg, "TRAIN").get("NUM_TRAIN_SAMPLES", 2))
         mocap = MocapBatches(self.mocap_dataset, samples * self.batch_size, seed=self.seed, position=self.position)
         loader = self._loader(self.train_dataset, self._workers, drop_last=True)
+        self._seen = 0
         self._batches = TrainingBatches(loader, mocap, self.train_dataset, self.position)
         return self._batches
 
@@ -176,10 +177,12 @@ class TrainingBatches:
         """The batches that are left of the position's epoch."""
         epoch = self.position.epoch
         self._given.append(0)
-        for img, mocap in zip(self.loader, self.mocap, strict=False):
-            self._given[-1] += 1
-            yield {"img": img, "mocap": mocap}
-        self.position.set(epoch + 1)
+        try:
+            for img, mocap in zip(self.loader, self.mocap, strict=False):
+                self._given[-1] += 1
+                yield {"img": img, "mocap": mocap}
+        finally:  # an epoch that the trainer cuts short (limit_train_batches) is over too
+            self.position.set(epoch + 1)
         for name, totals in self.mixture.skipped().items():
             logger.warning("data set %s: skipped so far: %s", name, totals)
 
