@@ -51,10 +51,8 @@ def warp_patch(
     Returns:
         (height, width, C): uint8 for an unblurred uint8 picture (rounded, as OpenCV does), else floating.
     """
-    height, width = image.shape[:2]
-    inverse = affine.invert(np.asarray(matrix, dtype=np.float64))
-    inverse = _unmirrored(inverse, width) if mirrored else inverse
-    region = _region(inverse, size, width, height) if border_mode == cv2.BORDER_CONSTANT else (0, 0, width, height)
+    whole = border_mode != cv2.BORDER_CONSTANT
+    region, shifted = patch_window(matrix, size, (image.shape[0], image.shape[1]), mirrored=mirrored, whole=whole)
     x0, y0, x1, y1 = region
     if x1 <= x0 or y1 <= y0:  # the patch lies wholly outside
         return np.full((size[1], size[0], image.shape[2]), border_value, image.dtype if sigma == 0 else np.float32)
@@ -64,11 +62,30 @@ def warp_patch(
             f"got {x1 - x0}x{y1 - y0}: give a smaller box or shrink the picture"
         )
     pixels = blur.blur_region(image, region, sigma, truncate) if sigma > 0 else image[y0:y1, x0:x1]
-    shifted = inverse - np.array([[0, 0, x0], [0, 0, y0]], dtype=np.float64)
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     border = (border_value,) * 4
     patch = cv2.warpAffine(pixels, shifted, size, flags=flags, borderMode=border_mode, borderValue=border)
     return patch.reshape(size[1], size[0], image.shape[2])
+
+
+def patch_window(
+    matrix: np.ndarray, size: tuple[int, int], shape: tuple[int, int], *, mirrored: bool = False, whole: bool = False
+) -> tuple[tuple[int, int, int, int], np.ndarray]:
+    """The part of a picture that a patch reads, and where it reads it.
+
+    Args:
+        matrix, size, mirrored: as in `warp_patch`; shape: height and width of the picture, px.
+        whole: take the whole picture for the part.
+
+    Returns:
+        x0, y0, x1, y1 px, ends excluded (empty where the patch lies wholly outside), and the affine (2, 3) float64 from
+        patch to that part.
+    """
+    height, width = shape
+    inverse = affine.invert(np.asarray(matrix, dtype=np.float64))
+    inverse = _unmirrored(inverse, width) if mirrored else inverse
+    region = (0, 0, width, height) if whole else _region(inverse, size, width, height)
+    return region, inverse - np.array([[0, 0, region[0]], [0, 0, region[1]]], dtype=np.float64)
 
 
 def _unmirrored(inverse: np.ndarray, width: int) -> np.ndarray:

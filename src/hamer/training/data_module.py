@@ -16,6 +16,7 @@ import cv2
 import torch
 
 from hamer.datasets.crop_settings import CropSettings, section
+from hamer.datasets.gpu_samples import WindowCutter, WindowWarp, collate_windows
 from hamer.datasets.hands import Cutter, PatchCutter
 from hamer.datasets.mixture import (
     EPOCH_SAMPLES,
@@ -64,6 +65,7 @@ class HAMERDataModule(LightningDataModule):
         self.seed = _seed(cfg)
         self._batches: TrainingBatches | None = None
         self._seen = 0
+        self._warp: WindowWarp | None = None
 
     def setup(self, stage: str | None = None) -> None:
         """Find the files and read the mocap poses; AssetError where files are missing."""
@@ -128,6 +130,8 @@ class HAMERDataModule(LightningDataModule):
         trainer = self.trainer
         if trainer is not None and trainer.training:
             self._seen += 1
+        if isinstance(batch, dict) and isinstance(batch.get("img"), dict) and self._warp is not None:
+            return {**batch, "img": self._warp(batch["img"])}
         return batch
 
     def skipped(self) -> dict[str, dict[str, int]]:
@@ -140,7 +144,11 @@ class HAMERDataModule(LightningDataModule):
         return self._batches.position_after(self._seen if self.trainer is not None else None)
 
     def _cutter(self, *, train: bool) -> Cutter:
-        return PatchCutter(CropSettings.from_cfg(self.cfg, train=train))
+        settings = CropSettings.from_cfg(self.cfg, train=train)
+        if train and section(self.cfg, "DATASETS").get("DEVICE_CROPS", False):
+            self._warp = WindowWarp(settings)
+            return WindowCutter(settings)
+        return PatchCutter(settings)
 
     @property
     def _workers(self) -> int:
@@ -161,6 +169,7 @@ class HAMERDataModule(LightningDataModule):
             drop_last=drop_last,
             num_workers=workers,
             pin_memory=torch.cuda.is_available(),
+            collate_fn=collate_windows if isinstance(dataset.cutter, WindowCutter) else None,
             **many,
         )
 

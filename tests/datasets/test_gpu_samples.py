@@ -1,0 +1,76 @@
+"""Crops made on the device against those that workers make: equal to the last bit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from hamer.crops.augmentation import Augmentation
+from hamer.datasets.crop_settings import CropSettings
+from hamer.datasets.gpu_samples import WindowCutter, WindowWarp, collate_windows
+from hamer.datasets.hands import PatchCutter
+from hamer.datasets.tar_items import plan_tar_item
+
+DEVICES = [
+    "cpu",
+    pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")),
+]
+
+
+def annotation(rng: np.random.Generator, width: int, height: int) -> dict[str, Any]:
+    return {
+        "keypoints_2d": rng.uniform(0, width, (21, 3)),
+        "keypoints_3d": rng.normal(size=(21, 4)),
+        "center": rng.uniform([-20, -20], [width + 20, height + 20]),
+        "scale": rng.uniform(0.1, 3.5, 2),
+        "hand_pose": rng.normal(size=48),
+        "betas": rng.normal(size=10),
+        "right": rng.integers(2),
+    }
+
+
+def changes(rng: np.random.Generator, number: int) -> Augmentation:
+    if number % 4 == 0:
+        return Augmentation()
+    colors = tuple(float(c) for c in rng.uniform(0.7, 1.3, 3))
+    shift_x, shift_y = (float(s) for s in rng.normal(0, 0.02, 2))
+    rotation = float(rng.normal(0, 30)) if number % 4 > 1 else 0.0
+    return Augmentation(float(rng.uniform(0.7, 1.3)), rotation, False, False, 0, colors, shift_x, shift_y)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_equal_to_the_workers_crops(device: str) -> None:
+    rng = np.random.default_rng(0)
+    settings = CropSettings(size=96)
+    exact, windows = PatchCutter(settings), WindowCutter(settings)
+    expected, items, warped = [], [], 0
+    for number in range(48):
+        height, width = int(rng.integers(40, 400)), int(rng.integers(40, 400))
+        picture = rng.integers(0, 256, (height, width, 3), np.uint8)
+        mask = rng.random((height, width)) < 0.7 if number % 3 == 0 else None
+        plan = plan_tar_item(annotation(rng, width, height), width, settings, changes(rng, number))
+        expected.append(exact.finish(exact.cut(picture, mask, plan), plan))
+        items.append(windows.finish(windows.cut(picture, mask, plan), plan))
+        warped += items[-1]["window"].pixels.shape[:2] == (96, 96)
+    assert 5 < warped < 40  # both ways are taken
+    batch = collate_windows(items)
+    batch["windows"] = {name: value.to(device) for name, value in batch["windows"].items()}
+    batch["color_scale"] = batch["color_scale"].to(device)
+    result = WindowWarp(settings)(batch)
+    for name in ("img", "mask"):
+        # float32 sums of bytes with weights of 1/1024 are exact, and the rest is done in the worker's order
+        np.testing.assert_array_equal(result[name].cpu().numpy(), np.stack([e[name] for e in expected]), err_msg=name)
+    assert set(result) == {"img", "mask"}
+
+
+def test_a_batch_without_windows_is_handed_through() -> None:
+    batch = {"img": torch.zeros(1)}
+    assert WindowWarp(CropSettings())(batch) is batch
+
+
+def test_settings_that_only_workers_know() -> None:
+    with pytest.raises(ValueError, match="DEVICE_CROPS must be false"):
+        WindowCutter(CropSettings(antialias=True))
