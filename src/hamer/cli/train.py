@@ -150,7 +150,7 @@ def _part(cfg: Any, which: str) -> Any:
 class _HelpWithGroups(argparse.Action):
     """Prints the help and every group's choices, which are read from their files only now."""
 
-    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+    def __call__(self, parser: argparse.ArgumentParser, *_arguments: Any) -> None:
         from hamer.configs.compose import describe
 
         head, _, tail = parser.format_help().partition("examples:")

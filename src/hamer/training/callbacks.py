@@ -129,7 +129,7 @@ class RandomState(Callback):
             torch.cuda.set_rng_state(state["cuda"][rank].to("cpu", torch.uint8))
         random.setstate((3, tuple(state["python"][rank].tolist()), None))
         numbers = state["numpy"][rank].cpu().numpy()
-        np.random.set_state(("MT19937", numbers[:-1].astype(np.uint32), int(numbers[-1])))  # noqa: NPY002
+        np.random.set_state(("MT19937", numbers[:-1].astype(np.uint32), int(numbers[-1]), 0, 0.0))  # noqa: NPY002
 
 
 def _from_all(value: Tensor) -> Tensor:

@@ -32,7 +32,8 @@ class Previews:
 
     def __call__(self, module: HamerModule, batch: Mapping[str, Any], output: Mapping[str, Any], stage: str) -> None:
         """Draw the batch's first hands, on the first process; nothing without a logger that takes pictures."""
-        writers = [w for w in (getattr(each, "experiment", None) for each in module.loggers) if hasattr(w, "add_image")]
+        experiments: list[Any] = [getattr(each, "experiment", None) for each in module.loggers]
+        writers = [experiment for experiment in experiments if hasattr(experiment, "add_image")]
         if not writers or not module.trainer.is_global_zero or self.n_hands < 1:
             return
         picture = preview(

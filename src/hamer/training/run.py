@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +28,7 @@ from hamer.training.folder import TrainingFolder
 from hamer.training.module import HamerModule, NonFiniteLossError
 from hamer.training.previews import Previews
 from hamer.training.progress import TrainingProgress
+from hamer.training.run_log import log_file, quiet_lightning
 
 if TYPE_CHECKING:
     from lightning.pytorch import Trainer
@@ -81,16 +80,15 @@ def train(cfg: DictConfig, *, output_dir: str | Path | None = None, overrides: S
     sets = training_sets(cfg)
     checkpoint = starting_checkpoint(cfg, folder)
     settings = prepared(cfg, folder, resuming=checkpoint is not None)
-    with _quiet(settings):
+    with quiet_lightning(settings):
         trainer = build_trainer(settings, folder)
-        if trainer.is_global_zero:
-            folder.write_configs(_without_hydra(cfg), sets, overrides)
-        if settings.get("seed") is not None:
-            _seed(int(settings.seed))
-        module = build_module(settings)
-        data = _data_module(settings, sets)
-        with _log_file(folder, writing=trainer.is_global_zero):
-            return _run(trainer, module, data, folder, settings, checkpoint)
+        with log_file(folder, writing=trainer.is_global_zero):
+            if trainer.is_global_zero:
+                folder.write_configs(_without_hydra(cfg), sets, overrides)
+            if settings.get("seed") is not None:
+                _seed(int(settings.seed))
+            module = build_module(settings)
+            return _run(trainer, module, _data_module(settings, sets), folder, settings, checkpoint)
 
 
 def default_folder(cfg: Mapping[str, Any]) -> Path:
@@ -187,7 +185,7 @@ def _callbacks(settings: ConfigNode, folder: TrainingFolder, *, shows_progress: 
     general = settings.GENERAL
     top_k = int(general.CHECKPOINT_SAVE_TOP_K)
     # Without a measure, several checkpoints to keep are the newest ones.
-    measure = {"monitor": "step", "mode": "max"} if top_k > 1 else {}
+    measure: dict[str, Any] = {"monitor": "step", "mode": "max"} if top_k > 1 else {}
     if general.get("CHECKPOINT_MONITOR"):
         measure = {"monitor": general.CHECKPOINT_MONITOR, "mode": general.get("CHECKPOINT_MODE", "min")}
     every = int(general.CHECKPOINT_STEPS)
@@ -303,54 +301,3 @@ def _seed(seed: int) -> None:
     from lightning.pytorch import seed_everything
 
     seed_everything(seed, workers=True, verbose=False)
-
-
-@contextmanager
-def _log_file(folder: TrainingFolder, *, writing: bool) -> Iterator[None]:
-    """What the package logs also goes to the folder's train.log."""
-    package = logging.getLogger("hamer")
-    if not writing:  # the first process says what there is to say
-        before, _ = package.level, package.setLevel(logging.ERROR)
-        try:
-            yield
-        finally:
-            package.setLevel(before)
-        return
-    handler = logging.FileHandler(folder.path / "train.log", encoding="utf-8", delay=True)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    handler.setLevel(logging.INFO)
-    before = package.level
-    package.addHandler(handler)
-    if package.getEffectiveLevel() > logging.INFO:
-        package.setLevel(logging.INFO)
-    try:
-        yield
-    finally:
-        package.setLevel(before)
-        package.removeHandler(handler)
-        handler.close()
-
-
-@contextmanager
-def _quiet(settings: ConfigNode) -> Iterator[None]:
-    """Keep Lightning's advertisements and its advice that does not apply away; everything with ignore_warnings."""
-    told = logging.getLogger("lightning.pytorch")
-    before = told.level
-    told.setLevel(logging.WARNING)
-    try:
-        with warnings.catch_warnings():
-            for text in _NOT_FOR_US:
-                warnings.filterwarnings("ignore", message=text)
-            if settings.get("extras", {}).get("ignore_warnings"):
-                warnings.simplefilter("ignore")
-            yield
-    finally:
-        told.setLevel(before)
-
-
-_NOT_FOR_US = (
-    ".*Using ModelCheckpoint with manual optimization.*",  # checkpoints are of the state after a step, as they should be
-    ".*does not have many workers.*",
-    ".*Checkpoint directory .* exists and is not empty.*",
-    ".*isinstance.treespec, LeafSpec.*",
-)
