@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -319,6 +321,13 @@ def test_phantoms(change: Any, reason: str) -> None:
     assert reason in found.notes[0]
 
 
+def test_a_true_hand_seen_in_part_stays() -> None:
+    keypoints = person()
+    keypoints[RIGHT_HAND, 2] = 0.2
+    keypoints[RIGHT_HAND.start + 5 : RIGHT_HAND.start + 11, 2] = 0.6
+    assert len(searched(keypoints)) == 2
+
+
 def test_a_hand_seen_surely_stays_whomever_it_is_of() -> None:
     keypoints = phantom(on_the_floor)
     keypoints[RIGHT_HAND, 2] = 0.85
@@ -364,3 +373,20 @@ def test_nobody() -> None:
 def test_one_box_a_person() -> None:
     with pytest.raises(ValueError, match="persons must have one box for each of 1 persons, got 2"):
         suppress(person()[None], np.zeros((2, 4)))
+
+
+def test_annotated_hands_of_real_photos_stay(photos: Path) -> None:
+    """Whatever people hold and however hands touch: none is a phantom or another's double (bodies not annotated)."""
+    entries = json.loads((photos / "photos.json").read_text())
+    counted = 0
+    for entry in entries:
+        hands = [item for item in entry["hands"] if item.get("keypoints_2d")]
+        keypoints = np.zeros((len(hands), 133, 3), np.float32)
+        for person_, item in zip(keypoints, hands, strict=True):
+            person_[HANDS[bool(item["is_right"])]] = item["keypoints_2d"]
+        plain = hands_from_keypoints(keypoints)
+        found = suppress(keypoints)
+        assert found.notes == (), entry["file"]
+        assert len(found) == len(plain)
+        counted += len(found)
+    assert counted > 10
