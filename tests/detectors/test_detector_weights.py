@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import json
 import pickle
 import struct
 from collections.abc import Callable
@@ -16,8 +14,12 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
+from hamer.checkpoints.weights import read_tensors
 from hamer.detectors.rcnn.regnet_backbone import RegNetConfig, RegNetPyramid
+from hamer.detectors.rcnn.vit_backbone import ViTDetConfig
 from hamer.detectors.rcnn.weights import load_network
+from hamer.detectors.regnety import RegNetY
+from hamer.detectors.vitdet import vitdet_network
 from hamer.errors import UnsafeFileError, WeightsError
 
 TINY = RegNetConfig(stem_width=8, depths=(1, 1, 1, 1), widths=(64, 64, 64, 64), pyramid_width=8)
@@ -264,33 +266,17 @@ def test_web_page(tmp_path: Path) -> None:
 # ------------------------------------------------------------------------------------------------- files as the zoo's
 
 
-def golden_arrays(golden: Path, detector: str) -> dict[str, np.ndarray]:
-    """Everything that a file of the zoo may hold, made up: also masks, constants and counters."""
-    spec = importlib.util.spec_from_file_location("fill_weights", golden / "fill_weights.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    layout = json.loads((golden / "detectors" / detector / "layout.json").read_text())
-    model = {
-        entry["name"]: module.fill_one(entry["name"], tuple(entry["shape"]))
-        if entry["dtype"] == "float32"
-        else np.zeros(entry["shape"], entry["dtype"])
-        for entry in layout["state_dict"]
-    }
-    buffers = {
-        b["name"]: np.array(b["values"], np.float32).reshape(b["shape"]) for b in layout["buffers_not_in_state_dict"]
-    }
-    return {**buffers, **model}
-
-
-def test_zoo_file_of_regnety(golden: Path, tmp_path: Path) -> None:
-    from hamer.detectors.regnety import RegNetY
-
-    model = golden_arrays(golden, "regnety")
-    path = write_zoo(tmp_path / "model_final_ef3a80.pkl", model, protocol=4)
-    network = load_network(RegNetY().build, path, "regnety")
-    state = network.state_dict()
-    assert len(state) > 400
+def test_zoo_file(zoo_file: Callable[..., Path]) -> None:
+    """That of RegNetY is read by the tests of its golden set."""
+    path = zoo_file("vitdet_small")
+    small = ViTDetConfig(width=192, depth=4, heads=3, image_size=256, global_blocks=(1, 3))
+    state = load_network(lambda: vitdet_network(small), path, "vitdet").state_dict()
+    assert len(state) > 100
+    model = read_tensors(path)
+    assert "roi_heads.mask_head.predictor.weight" in model
     for name, value in state.items():
-        np.testing.assert_array_equal(value.numpy(), model[name], err_msg=name)
+        np.testing.assert_array_equal(value.numpy(), model[name].numpy(), err_msg=name)
+    with pytest.raises(WeightsError, match=r"RegNetY-4GF.*looks like ViTDet.*--body_detector vitdet"):
+        load_network(RegNetY().build, path, "regnety")
+    with pytest.raises(WeightsError, match=r"does not fit the network.*Expected ViTDet-H.*hamer fetch vitdet"):
+        load_network(vitdet_network, path, "vitdet")  # the small one where the huge one is expected

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,20 +14,29 @@ import torch
 from torch import Tensor, nn
 
 from hamer.detectors.rcnn.anchors import SIZES, STRIDES, cell_anchors, grid_anchors
-from hamer.detectors.rcnn.box_coding import clip_boxes, decode_boxes
+from hamer.detectors.rcnn.box_coding import decode_boxes
 from hamer.detectors.rcnn.box_heads import STAGE_WEIGHTS
-from hamer.detectors.rcnn.layers import BatchNorm, Conv2d, NormedConv, fold_batch_norms
 from hamer.detectors.rcnn.network import TwoStageNetwork
 from hamer.detectors.rcnn.pictures import REGNETY_PICTURES, prepare, to_photo
 from hamer.detectors.rcnn.pooling import pool_boxes, pyramid_levels
 from hamer.detectors.rcnn.proposals import Proposals, propose
-from hamer.detectors.rcnn.regnet_backbone import RegNetConfig
-from hamer.detectors.rcnn.selection import Selected, SelectionRule
+from hamer.detectors.rcnn.selection import Selected, SelectionRule, select_detections
 from hamer.detectors.regnety import RegNetY, regnety_network
-from hamer.structures import Detections
 
-TINY = RegNetConfig(stem_width=8, depths=(2, 1, 1, 1), widths=(64, 64, 128, 128))
 OFFICIAL, LOW = RegNetY.selection, SelectionRule(0.02, 0.4)
+# Golden name to module of the backbone.
+TAPS = {
+    "stem": "bottom_up.stem",
+    "s1.b1.se_gate": "bottom_up.s1.b1.f.se.f_ex",
+    "s1.b1": "bottom_up.s1.b1",
+    "s1": "bottom_up.s1",
+    "s2.b1.f": "bottom_up.s2.b1.f",
+    "s2": "bottom_up.s2",
+    "s3.b12.se_gate": "bottom_up.s3.b12.f.se.f_ex",
+    "s3": "bottom_up.s3",
+    "s4": "bottom_up.s4",
+    **{f"lateral{level}": f"fpn_lateral{level}" for level in range(2, 6)},
+}
 # Numbers of order 1 after 20 blocks in float32: the original itself is within 3e-6 of float64; another order of summation
 # and folded norms double that.
 FEATURES = 2e-5
@@ -53,24 +62,14 @@ class Golden(NamedTuple):
 
 
 class Run(NamedTuple):
-    """The golden photo's way through the network."""
+    """The golden photo's way through the network; `taps` are maps inside the backbone."""
 
     features: list[Tensor]
     logits: list[Tensor]
     deltas: list[Tensor]
     size: tuple[int, int]
     proposals: Proposals
-
-
-def fill(network: nn.Module, golden: Path, **options: Any) -> None:
-    """Give `network` the made-up weights that belong to its names."""
-    spec = importlib.util.spec_from_file_location("fill_weights", golden / "fill_weights.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    for name, value in network.state_dict().items():
-        value.copy_(torch.from_numpy(module.fill_one(name, tuple(value.shape), **options)))
+    taps: dict[str, Tensor]
 
 
 def matched(expected: np.ndarray, ours: np.ndarray) -> np.ndarray:
@@ -103,11 +102,16 @@ def facts(golden: Path) -> Golden:
 
 
 @pytest.fixture(scope="module")
-def network(golden: Path, facts: Golden) -> TwoStageNetwork:
-    """The full network as users get it: norms folded, channels last; 42 million numbers."""
-    made = regnety_network().eval().requires_grad_(False)
-    fill(made, golden, seed=facts.meta["seed"], classifier=facts.meta["classifier"])
-    return RegNetY().settle(made, "float32")
+def detector(zoo_file: Callable[..., Path], facts: Golden) -> RegNetY:
+    """The detector as users get it, from a file as the zoo's: 42 million numbers."""
+    weights = zoo_file("regnety", seed=facts.meta["seed"], classifier=facts.meta["classifier"])
+    return RegNetY(weights, device="cpu")
+
+
+@pytest.fixture(scope="module")
+def network(detector: RegNetY) -> TwoStageNetwork:
+    """Its network: norms folded, channels last."""
+    return detector.load()
 
 
 @pytest.fixture(scope="module")
@@ -119,11 +123,22 @@ def photo(facts: Golden, photos: Path) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def run(network: TwoStageNetwork, photo: np.ndarray) -> Run:
+    taps: dict[str, Tensor] = {}
+    hooks = [_keep(network, name, module, taps) for name, module in TAPS.items()]
     with torch.inference_mode():
         batch, (size,) = prepare([photo], REGNETY_PICTURES)
         features = network.backbone(batch)
         logits, deltas = network.proposal_generator.rpn_head(features)
-        return Run(features, logits, deltas, size, propose(logits, deltas, [size])[0])
+    for hook in hooks:
+        hook.remove()
+    return Run(features, logits, deltas, size, propose(logits, deltas, [size])[0], taps)
+
+
+def _keep(network: nn.Module, name: str, module: str, taps: dict[str, Tensor]) -> Any:
+    def keep(_module: nn.Module, _inputs: Any, output: Tensor) -> None:
+        taps[name] = output.clone()  # the next layer may work in place
+
+    return network.get_submodule(f"backbone.{module}").register_forward_hook(keep)
 
 
 def test_names_and_shapes_are_those_of_the_file(facts: Golden) -> None:
@@ -133,6 +148,18 @@ def test_names_and_shapes_are_those_of_the_file(facts: Golden) -> None:
     expected = {e["name"]: e["shape"] for e in layout}
     left_out = {n for n in expected if n.startswith("roi_heads.mask_head.") or n.endswith(".num_batches_tracked")}
     assert ours == {name: shape for name, shape in expected.items() if name not in left_out}
+
+
+@pytest.mark.parametrize("name", TAPS)
+def test_backbone(facts: Golden, run: Run, name: str) -> None:
+    facts.check_tap(name, run.taps[name], FEATURES)
+
+
+def test_every_tap_is_compared(facts: Golden, run: Run) -> None:
+    levels = range(2, 7)
+    elsewhere = {f"{what}p{n}" for n in levels for what in ("", "rpn.objectness.", "rpn.deltas.")}
+    elsewhere |= {"roi_align", *(f"stage0.conv{n}" for n in range(1, 5))}
+    assert set(facts.meta["taps"]) == elsewhere | set(run.taps)
 
 
 def test_pyramid(facts: Golden, run: Run) -> None:
@@ -191,13 +218,21 @@ def test_head_on_fixed_boxes(facts: Golden, network: TwoStageNetwork, run: Run) 
     np.testing.assert_allclose(decoded.numpy(), heads["stage0.boxes"], rtol=0, atol=1e-2)
 
 
-@pytest.mark.parametrize(("prefix", "rule"), [("official", OFFICIAL), ("low", LOW)])
 @pytest.mark.parametrize("fixed", [False, True], ids=["proposals", "fixed"])
-def test_detections(
-    facts: Golden, network: TwoStageNetwork, run: Run, photo: np.ndarray, fixed: bool, prefix: str, rule: SelectionRule
-) -> None:
+def test_detections(facts: Golden, network: TwoStageNetwork, run: Run, photo: np.ndarray, fixed: bool) -> None:
     boxes = torch.from_numpy(facts.arrays("heads")["boxes"]) if fixed else run.proposals.boxes
     with torch.inference_mode():
-        (found,) = network.judge(run.features, [boxes], [run.size], rule)
-    name = f"fixed_{prefix}" if fixed else prefix
-    check_detections(facts.arrays("detections"), name, found, run.size, photo.shape[:2])
+        (judged,) = network.roi_heads(run.features, [boxes], [run.size])
+    for name, rule in (("official", OFFICIAL), ("low", LOW)):
+        found = select_detections(*judged, run.size, rule)
+        prefix = f"fixed_{name}" if fixed else name
+        check_detections(facts.arrays("detections"), prefix, found, run.size, photo.shape[:2])
+
+
+@pytest.mark.slow  # the whole way once more
+def test_from_photo_to_boxes(facts: Golden, detector: RegNetY, photo: np.ndarray) -> None:
+    expected = facts.arrays("detections")
+    (found,) = detector([photo])
+    np.testing.assert_allclose(found.boxes, expected["official.boxes"], rtol=0, atol=0.05)
+    np.testing.assert_allclose(found.scores, expected["official.scores"], rtol=0, atol=1e-4)
+    np.testing.assert_array_equal(found.classes, expected["official.classes"])

@@ -10,13 +10,13 @@ from __future__ import annotations
 from typing import ClassVar
 
 import torch
-from torch import nn
 
 from hamer.detectors.rcnn.box_heads import SingleHead
 from hamer.detectors.rcnn.detector import TwoStageDetector
-from hamer.detectors.rcnn.layers import BatchNorm, Conv2d, Linear, fold_batch_norms
+from hamer.detectors.rcnn.layers import BatchNorm, fold_batch_norms
 from hamer.detectors.rcnn.network import TwoStageNetwork
 from hamer.detectors.rcnn.pictures import REGNETY_PICTURES, PictureRule
+from hamer.detectors.rcnn.precision import set_precision
 from hamer.detectors.rcnn.regnet_backbone import RegNetConfig, RegNetPyramid
 from hamer.detectors.rcnn.selection import SelectionRule
 from hamer.detectors.rcnn.weights import DetectorName
@@ -44,14 +44,5 @@ class RegNetY(TwoStageDetector):
         """Norms melted into convolutions (half the time), channels last in memory, convolutions in `precision`."""
         fold_batch_norms(network)
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        if precision != "float32":
-            _round_convolutions(network, getattr(torch, precision))
+        set_precision(network, precision)
         return network
-
-
-def _round_convolutions(network: nn.Module, dtype: torch.dtype) -> None:
-    """The large layers in `dtype`; squeeze and excitation, logits and box changes stay float32."""
-    for layer in network.modules():
-        if isinstance(layer, (Conv2d, Linear)):
-            for name, value in list(layer.named_parameters(recurse=False)):
-                setattr(layer, name, nn.Parameter(value.detach().to(dtype), requires_grad=False))

@@ -54,8 +54,9 @@ class SqueezeExcitation(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) to the same."""
-        # float32 whatever comes in: a mean over 60,000 pixels needs more digits than lower precisions have
-        return x * self.f_ex(x.mean((2, 3), keepdim=True, dtype=torch.float32)).to(x.dtype)
+        # The gate's layers stay float32 in every precision: a mean over 60,000 pixels needs the digits.
+        mean = x.mean((2, 3), keepdim=True, dtype=next(self.f_ex.parameters()).dtype)
+        return x * self.f_ex(mean).to(x.dtype)
 
 
 class Bottleneck(nn.Module):

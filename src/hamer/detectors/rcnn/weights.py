@@ -8,7 +8,7 @@ says what the file looks like.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Literal, NamedTuple, TypeVar
 
@@ -30,11 +30,12 @@ _COUNTER = ".num_batches_tracked"  # of batch norms in training
 
 
 class _Kind(NamedTuple):
-    """A kind of weights file, known by names that only it has."""
+    """A kind of weights file, known by beginnings of names that only it has."""
 
     description: str
     marks: tuple[str, ...]
-    remedy: str
+    remedy: str = ""
+    detector: DetectorName | None = None
 
 
 _KINDS = (
@@ -42,20 +43,25 @@ _KINDS = (
         "ViTDet weights (detectron2's cascade with a plain ViT)",
         ("backbone.net.blocks.", "backbone.simfp_"),
         "use them with --body_detector vitdet",
+        "vitdet",
     ),
-    _Kind("RegNetY weights (detectron2)", ("backbone.bottom_up.s1.b1.f.se.",), "use them with --body_detector regnety"),
+    _Kind(
+        "RegNetY weights (detectron2's Mask R-CNN)",
+        ("backbone.bottom_up.s1.b1.f.se.",),
+        "use them with --body_detector regnety",
+        "regnety",
+    ),
     _Kind("a HaMeR checkpoint", ("mano_head.",), "give it as --checkpoint"),
     _Kind(
         "ViTPose weights",
         ("keypoint_head.", "associate_keypoint_heads."),
-        "they find keypoints of persons whom a detector has found: use them as those of vitpose",
+        "they find keypoints of persons whom a detector has found",
     ),
     _Kind(
-        "weights of another detector of detectron2 (they have its box or proposal branch)",
+        "weights of another detector of detectron2",
         ("roi_heads.", "proposal_generator.", "backbone.bottom_up."),
-        "",
     ),
-    _Kind("weights of the first Detectron or of Caffe2", ("conv1_w", "res2_0_branch", "conv_rpn"), ""),
+    _Kind("weights of the first Detectron or of Caffe2", ("conv1_w", "res2_0_branch", "conv_rpn")),
 )
 _TITLES: dict[DetectorName, str] = {
     "vitdet": "ViTDet-H, detectron2's model_final_f05665.pkl",
@@ -81,8 +87,9 @@ def load_network(build: Callable[[], Network], path: str | Path, detector: Detec
         network = build()
     tensors = _detector_tensors(path, detector)
     expected = network.state_dict()
-    if not _share_names(expected, tensors):
-        raise WeightsError(_wrong_kind(path, detector, tensors))
+    kind = recognise(tensors)
+    if kind.detector != detector:
+        raise WeightsError(_wrong_kind(path, detector, kind))
     check_fit(expected, tensors, source=str(path), advice=f"Expected {_TITLES[detector]}. {_fetch(detector)}")
     tensors = {name: tensors[name].to(value.dtype) for name, value in expected.items()}
     require_finite(tensors, str(path))
@@ -91,12 +98,12 @@ def load_network(build: Callable[[], Network], path: str | Path, detector: Detec
     return network.requires_grad_(False).eval()
 
 
-def what_it_looks_like(names: Collection[str]) -> tuple[str, str]:
-    """What a file with tensors of these names seems to be, and what to do with it (may be empty)."""
+def recognise(names: Collection[str]) -> _Kind:
+    """What a file with tensors of these names seems to be."""
     for kind in _KINDS:
         if any(name.startswith(kind.marks) for name in names):
-            return kind.description, kind.remedy
-    return f"something else (its tensors are {', '.join(list(names)[:4])} ...)", ""
+            return kind
+    return _Kind(f"something else (its tensors are {', '.join(list(names)[:4])} ...)", ())
 
 
 def _detector_tensors(path: str | Path, detector: DetectorName) -> dict[str, Tensor]:
@@ -110,16 +117,9 @@ def _detector_tensors(path: str | Path, detector: DetectorName) -> dict[str, Ten
     }
 
 
-def _share_names(expected: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> bool:
-    """Whether a backbone of the expected kind is in the file: then single names are worth telling."""
-    backbone = [name for name in expected if name.startswith("backbone.")]
-    return sum(name in tensors for name in backbone) > len(backbone) // 2
-
-
-def _wrong_kind(path: str | Path, detector: DetectorName, tensors: Mapping[str, Tensor]) -> str:
-    description, remedy = what_it_looks_like(tensors)
-    advice = f"; {remedy}" if remedy else ""
-    return f"{path} must hold {_TITLES[detector]}, but looks like {description}{advice}. {_fetch(detector)}"
+def _wrong_kind(path: str | Path, detector: DetectorName, kind: _Kind) -> str:
+    remedy = f"; {kind.remedy}" if kind.remedy else ""
+    return f"{path} must hold {_TITLES[detector]}, but looks like {kind.description}{remedy}. {_fetch(detector)}"
 
 
 def _fetch(detector: DetectorName) -> str:
