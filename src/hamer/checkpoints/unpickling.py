@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import io
 import pickle
-import pickletools
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from hamer.checkpoints import numpy_states
+from hamer.checkpoints.opcode_walk import check_stream
 from hamer.checkpoints.plain import to_plain
 from hamer.checkpoints.stand_ins import CHUMPY_CLASSES, SPARSE_CLASSES, StandIn
 from hamer.errors import HamerError, UnsafeFileError
@@ -51,7 +51,7 @@ def load_pickle(
 
 def _load(data: bytes, name: str, allow: Mapping[str, Any] | None, encoding: str) -> Any:
     try:
-        _check_stream(data)
+        check_stream(data)
         return to_plain(AllowListUnpickler(io.BytesIO(data), name=name, allow=allow, encoding=encoding).load())
     except UnsafeFileError:
         raise
@@ -60,16 +60,6 @@ def _load(data: bytes, name: str, allow: Mapping[str, Any] | None, encoding: str
             f"{name} must be a complete pickle of arrays and plain containers, but reading it failed with "
             f"{type(error).__name__}: {error}. The file is probably truncated or damaged: fetch or copy it again"
         ) from error
-
-
-def _check_stream(data: bytes) -> None:
-    """Walk over the instructions without obeying them: lengths must fit the data, and so must numbers of the memo.
-
-    The unpickler would set aside 8 bytes for every memo number below the one named: 32 GB for a forged one.
-    """
-    for opcode, argument, _ in pickletools.genops(data):
-        if opcode.name.endswith("PUT") and isinstance(argument, int) and argument > len(data):
-            raise ValueError(f"memo number {argument} in a pickle of {len(data)} bytes")
 
 
 class AllowListUnpickler(pickle.Unpickler):

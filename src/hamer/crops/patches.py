@@ -69,7 +69,7 @@ def warp_patch(
 
 
 def patch_window(
-    matrix: np.ndarray, size: tuple[int, int], shape: tuple[int, int], *, mirrored: bool = False, whole: bool = False
+    matrix: np.ndarray, size: tuple[int, int], shape: tuple[int, ...], *, mirrored: bool = False, whole: bool = False
 ) -> tuple[tuple[int, int, int, int], np.ndarray]:
     """The part of a picture that a patch reads, and where it reads it.
 
@@ -81,7 +81,7 @@ def patch_window(
         x0, y0, x1, y1 px, ends excluded (empty where the patch lies wholly outside), and the affine (2, 3) float64 from
         patch to that part.
     """
-    height, width = shape
+    height, width = shape[:2]
     inverse = affine.invert(np.asarray(matrix, dtype=np.float64))
     inverse = _unmirrored(inverse, width) if mirrored else inverse
     region = (0, 0, width, height) if whole else _region(inverse, size, width, height)

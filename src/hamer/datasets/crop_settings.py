@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 import cv2
+import numpy as np
 
 from hamer.configs.node import ConfigNode
 from hamer.crops.normalisation import IMAGE_MEAN, IMAGE_STD
@@ -30,6 +32,12 @@ class CropSettings:
     border_mode: int = cv2.BORDER_CONSTANT
     augment: Any = None
 
+    @property
+    def levels(self) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and standard deviation (3,) float32 in grey levels."""
+        mean, std = (255.0 * np.asarray(values, np.float64) for values in (self.mean, self.std))
+        return mean.astype(np.float32), std.astype(np.float32)
+
     @classmethod
     def from_cfg(cls, cfg: Any, *, train: bool) -> CropSettings:
         """What MODEL and DATASETS of a configuration say; `train`: with augmentation."""
@@ -46,7 +54,7 @@ class CropSettings:
             bbox_shape=bbox_shape(model.get("BBOX_SHAPE")),
             antialias=bool(datasets.get("USE_SKIMAGE_ANTIALIAS", False)),
             border_mode=BORDER_MODES[border],
-            augment=datasets["CONFIG"] if train else None,
+            augment=SimpleNamespace(**datasets["CONFIG"]) if train else None,
         )
 
 

@@ -69,8 +69,7 @@ class WindowCutter:
             return self._warped(picture, mask, plan)
         pixels = picture[y0:y1, x0:x1]
         if mask is not None:
-            levels = (np.asarray(mask[y0:y1, x0:x1]) != 0).astype(np.uint8) * np.uint8(255)
-            pixels = np.dstack([pixels, levels])
+            pixels = patch_pixels.with_mask(pixels, mask[y0:y1, x0:x1])
         return Window(np.ascontiguousarray(pixels), warp_steps(inverse, size))
 
     def finish(self, pixels: Window, plan: ExamplePlan) -> dict[str, Any]:
@@ -78,11 +77,9 @@ class WindowCutter:
         return {"window": pixels, "color_scale": np.array(plan.color_scale, np.float32)}
 
     def _warped(self, picture: np.ndarray, mask: np.ndarray | None, plan: ExamplePlan) -> Window:
-        size = self.settings.size
-        pixels = patch_pixels.cut_patch(picture, plan, self.settings)
-        levels = patch_pixels.cut_mask(mask, (picture.shape[0], picture.shape[1]), plan, size)
-        pixels = pixels if levels is None else np.dstack([pixels, levels])
-        return Window(np.ascontiguousarray(pixels), warp_steps(np.eye(2, 3), size))
+        return Window(
+            patch_pixels.cut_patch(picture, mask, plan, self.settings), warp_steps(np.eye(2, 3), self.settings.size)
+        )
 
 
 def warp_steps(inverse: np.ndarray, size: int) -> np.ndarray:
@@ -118,8 +115,7 @@ class WindowWarp:
 
     def __init__(self, settings: CropSettings) -> None:
         self.size = settings.size
-        self._mean = torch.tensor([255.0 * m for m in settings.mean], dtype=torch.float64).float()
-        self._std = torch.tensor([255.0 * s for s in settings.std], dtype=torch.float64).float()
+        self._mean, self._std = (torch.from_numpy(values) for values in settings.levels)
 
     @torch.no_grad()
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:

@@ -62,17 +62,13 @@ class PatchCutter:
         self.settings = settings
 
     def cut(self, picture: np.ndarray, mask: np.ndarray | None, plan: ExamplePlan) -> Any:
-        """Patch (S, S, 3) BGR and the mask's grey levels (S, S), or None where all is to be believed."""
-        levels = patch_pixels.cut_mask(mask, (picture.shape[0], picture.shape[1]), plan, self.settings.size)
-        return patch_pixels.cut_patch(picture, plan, self.settings), levels
+        """The patch (S, S, 4), BGR and mask, in grey levels."""
+        return patch_pixels.cut_patch(picture, mask, plan, self.settings)
 
     def finish(self, pixels: Any, plan: ExamplePlan) -> dict[str, Any]:
         """`img` (3, S, S) and `mask` (S, S), float32."""
-        patch, levels = pixels
-        return {
-            "img": patch_pixels.network_input(patch, plan, self.settings, is_bgr=True),
-            "mask": patch_pixels.believed(levels, self.settings.size),
-        }
+        img, mask = patch_pixels.network_input(pixels, plan, self.settings, is_bgr=True)
+        return {"img": img, "mask": mask}
 
 
 class Picture:

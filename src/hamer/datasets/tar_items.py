@@ -60,14 +60,10 @@ def process_tar_item(
     settings = CropSettings(size, mean, std, bbox_shape, use_antialias, border_mode)
     change = Augmentation.from_values(utils.do_augmentation(augment_config)) if train else Augmentation()
     plan = plan_tar_item(annotation, picture.shape[1], settings, change)
-    patch = patch_pixels.cut_patch(picture, plan, settings)
+    patch = patch_pixels.cut_patch(picture, mask, plan, settings)
+    img, believed = patch_pixels.network_input(patch, plan, settings, is_bgr=False)
     shape = (picture.shape[0], picture.shape[1])
-    levels = patch_pixels.cut_mask(mask, shape, plan, size)
-    pixels = {
-        "img": patch_pixels.network_input(patch, plan, settings, is_bgr=False),
-        "mask": patch_pixels.believed(levels, size),
-    }
-    return {**pixels, **tar_labels(annotation, plan, shape, settings, imgname)}
+    return {"img": img, "mask": believed, **tar_labels(annotation, plan, shape, settings, imgname)}
 
 
 def plan_tar_item(
