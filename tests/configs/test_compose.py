@@ -52,8 +52,9 @@ def test_a_short_command_differs_in_the_device_only() -> None:
     [(group, name) for group in groups() for name in names_of(group)],
     ids=lambda value: str(value),
 )
-def test_every_yaml_composes(group: str, name: str) -> None:
-    more = ["DATASETS.FILE=sets.yaml"] if name == "own" else []
+def test_every_yaml_composes(group: str, name: str, tmp_path: Path) -> None:
+    (tmp_path / "dataset.yaml").write_text("OWN: {URLS: own.tar, epoch_size: 3}\n", encoding="utf-8")
+    more = [f"DATASETS.FILE={tmp_path}/dataset.yaml"] if name == "own" else []
     if name == "slurm":
         pytest.importorskip("hydra_plugins.hydra_submitit_launcher")
     if (group, name) == ("experiment", "default"):
@@ -122,14 +123,31 @@ def test_ranges_of_tars() -> None:
 
 
 def test_sets_of_the_users_own(tmp_path: Path) -> None:
-    file = tmp_path / "sets.yaml"
-    file.write_text("OWN-TRAIN: {TYPE: ImageDataset, URLS: mine.tar, epoch_size: 12}\n", encoding="utf-8")
-    sets = training_sets(compose(["exp_name=run", "data=own", f"DATASETS.FILE={file}"]))
-    assert sets["OWN-TRAIN"].epoch_size == 12
+    one, two = tmp_path / "one.yaml", tmp_path / "two.yaml"
+    one.write_text(
+        "ONE: {TYPE: ImageDataset, URLS: one.tar, epoch_size: 30}\nPOSES: {DATASET_FILE: a.npz}\n", encoding="utf-8"
+    )
+    two.write_text("TWO: {TYPE: ImageDataset, URLS: two.tar, epoch_size: 10}\n", encoding="utf-8")
+    cfg = compose(["exp_name=run", "data=own", f"DATASETS.FILE=[{one},{two}]"])
+    assert {name: entry.WEIGHT for name, entry in cfg.DATASETS.TRAIN.items()} == {"ONE": 0.75, "TWO": 0.25}
+    assert set(cfg.DATASETS.VAL) == {"ONE", "TWO"}
+    sets = training_sets(cfg)
+    assert sets.TWO.epoch_size == 10
     assert "FREIHAND-MOCAP" in sets
-    file.write_text("OTHER: {URLS: mine.tar}\n", encoding="utf-8")
-    with pytest.raises(ValueError, match=r"OWN-TRAIN.*DATASETS\.FILE"):
-        training_sets(compose(["exp_name=run", "data=own", f"DATASETS.FILE={file}"]))
+    mixed = compose(["exp_name=run", f"+DATASETS.FILE={one}", "+DATASETS.TRAIN.ONE.WEIGHT=0.5"])
+    assert len(mixed.DATASETS.TRAIN) == 11
+    assert "ONE" in training_sets(mixed)
+    with pytest.raises(ValueError, match=r"TWO.*DATASETS\.FILE"):
+        training_sets(compose(["exp_name=run", f"+DATASETS.FILE={one}", "+DATASETS.TRAIN.TWO.WEIGHT=0.5"]))
+
+
+def test_own_data_need_a_list(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"DATASETS\.FILE=dataset\.yaml"):
+        compose(["exp_name=run", "data=own"])
+    file = tmp_path / "none.yaml"
+    file.write_text("POSES: {DATASET_FILE: a.npz}\n", encoding="utf-8")
+    with pytest.raises(ValueError, match="at least one set"):
+        compose(["exp_name=run", "data=own", f"DATASETS.FILE={file}"])
 
 
 @pytest.mark.parametrize("fraction", [0, 1.5, -1])

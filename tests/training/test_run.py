@@ -252,6 +252,16 @@ def test_what_cannot_be_is_told(overrides: Overrides, more: list[str], words: st
         run(overrides("wrong", *more))
 
 
+def test_without_captured_poses(overrides: Overrides) -> None:
+    with pytest.raises(ValueError, match=r"LOSS_WEIGHTS\.ADVERSARIAL=0"):
+        run(overrides("alone", "DATASETS.MOCAP=null"))
+    outcome = run(
+        overrides("alone", "DATASETS.MOCAP=null", "LOSS_WEIGHTS.ADVERSARIAL=0", "GENERAL.LOG_STEPS=1", steps=2)
+    )
+    assert sorted(curve(outcome.folder)) == [1, 2]  # one optimiser: a step a batch
+    assert "discriminator" not in " ".join(read_weights(outcome.folder.last).tensors)
+
+
 def test_the_open_hand(overrides: Overrides) -> None:
     outcome = run(overrides("open_hand", "hand=open", steps=2))
     model, _ = load_hamer(outcome.folder.last)

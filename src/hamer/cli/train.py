@@ -17,11 +17,11 @@ GROUP=CHOICE picks one of the choices below, KEY=VALUE sets a value, +KEY=VALUE 
 
 _EXAMPLES = """\
 examples:
-  hamer train exp_name=try experiment=tiny trainer=cpu data=own DATASETS.FILE=my_sets.yaml
+  hamer train exp_name=try experiment=tiny trainer=cpu data=own DATASETS.FILE=dataset.yaml
       two small layers on the processor and your own tars: does everything fit together?
   hamer train exp_name=hamer data=mix_all experiment=hamer_vit_transformer trainer=gpu
       the paper's training, in the original's words
-  hamer train exp_name=mine data=own DATASETS.FILE=my_sets.yaml tuning=lora ckpt_path=hamer.ckpt
+  hamer train exp_name=mine data=own DATASETS.FILE=dataset.yaml tuning=lora ckpt_path=hamer.ckpt
       fine-tune the published network on your tars, on a small GPU
   hamer train exp_name=big trainer=ddp trainer.devices=8 trainer.precision=bf16-mixed
       eight GPUs
@@ -130,11 +130,11 @@ def train_one_of_many(cfg: Any) -> float | None:
     """A run of a sweep, in the folder that hydra has made for it; gives the validation's loss to whoever compares."""
     from hydra.core.hydra_config import HydraConfig
 
-    from hamer.configs.data_scale import leave_out
+    from hamer.configs.compose import completed
     from hamer.training.run import train
 
     running = HydraConfig.get()
-    outcome = train(leave_out(cfg), output_dir=running.runtime.output_dir, overrides=list(running.overrides.task))
+    outcome = train(completed(cfg), output_dir=running.runtime.output_dir, overrides=list(running.overrides.task))
     return outcome.validation.get("val/loss")
 
 

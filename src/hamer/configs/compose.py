@@ -12,7 +12,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from hamer.configs.data_scale import leave_out
+from hamer.configs.data_scale import leave_out, own_sets
 from hamer.errors import require
 
 HYDRA_FOLDER = Path(__file__).parent / "hydra"
@@ -72,7 +72,12 @@ def compose(overrides: Sequence[str] = (), *, with_hydra: bool = False) -> DictC
             cfg = hydra_compose(ROOT, list(overrides), return_hydra_config=with_hydra)
     except (HydraException, OmegaConfBaseException) as error:
         raise ValueError(f"the configuration cannot be composed. {_told(error)}") from error
-    return leave_out(cfg)
+    return completed(cfg)
+
+
+def completed(cfg: DictConfig) -> DictConfig:
+    """What yaml alone cannot say, in place: sets left out, sets of the user's own."""
+    return leave_out(own_sets(cfg))
 
 
 def _told(error: BaseException) -> str:

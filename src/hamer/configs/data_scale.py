@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 from hamer.configs.datasets import dataset_config
 from hamer.configs.node import ConfigNode
@@ -38,6 +38,35 @@ def leave_out(cfg: DictConfig) -> DictConfig:
     return cfg
 
 
+def own_sets(cfg: DictConfig) -> DictConfig:
+    """Fill an empty `DATASETS.TRAIN` and `VAL` with the sets of tars in `DATASETS.FILE`, in place, weighted by their sizes.
+
+    Raises:
+        ValueError: no `DATASETS.FILE`, or none of its sets has tars.
+    """
+    if cfg.DATASETS.get("TRAIN"):
+        return cfg
+    if OmegaConf.is_missing(cfg.DATASETS, "FILE"):
+        raise ValueError("your own data needs a list of sets: DATASETS.FILE=dataset.yaml (hamer data pack writes one)")
+    listed = {name: entry for name, entry in _listed(cfg.DATASETS).items() if "URLS" in entry}
+    if not listed:
+        raise ValueError(f"{cfg.DATASETS.FILE} must list at least one set with URLS of tars, got none")
+    sizes = {name: int(entry.get("epoch_size", 1)) for name, entry in listed.items()}
+    total = sum(sizes.values())
+    with open_dict(cfg):
+        cfg.DATASETS.TRAIN = {name: {"WEIGHT": round(size / total, 9)} for name, size in sizes.items()}
+        if not cfg.DATASETS.get("VAL"):
+            cfg.DATASETS.VAL = {name: {"WEIGHT": 1.0} for name in listed}
+    return cfg
+
+
+def _listed(datasets: Mapping[str, Any]) -> dict[str, Any]:
+    """The sets in the file or the files that `FILE` names."""
+    files = datasets.get("FILE")
+    files = [files] if isinstance(files, str) else list(files or ())
+    return {name: entry for file in files for name, entry in read_yaml(file).to_dict().items()}
+
+
 def training_sets(cfg: Mapping[str, Any]) -> ConfigNode:
     """The list of data sets for a run: the package's, joined with `DATASETS.FILE`, cut to `DATASETS.FRACTION`.
 
@@ -53,8 +82,7 @@ def training_sets(cfg: Mapping[str, Any]) -> ConfigNode:
     datasets = cfg["DATASETS"]
     sets = dataset_config().clone()
     sets.defrost()
-    if datasets.get("FILE"):
-        sets.merge(read_yaml(datasets["FILE"]).to_dict())
+    sets.merge(_listed(datasets))
     _require_known(datasets, sets)
     fraction = datasets.get("FRACTION")
     if fraction is not None and fraction != 1:

@@ -10,6 +10,7 @@ import logging
 import os
 import secrets
 from collections.abc import Iterator
+from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
 import cv2
@@ -87,8 +88,9 @@ class HAMERDataModule(LightningDataModule):
         self.val_dataset = validation_chain(
             self.cfg, self.dataset_cfg, self._cutter(train=False), shuffle_buffer=buffer
         )
-        entry = dataset_entry(self.dataset_cfg, str(datasets.get("MOCAP")))
-        self.mocap_dataset = MoCapDataset(entry["dataset_file"])
+        if datasets.get("MOCAP") is not None:
+            entry = dataset_entry(self.dataset_cfg, str(datasets["MOCAP"]))
+            self.mocap_dataset = MoCapDataset(entry["dataset_file"])
 
     @property
     def batch_size(self) -> int:
@@ -96,12 +98,15 @@ class HAMERDataModule(LightningDataModule):
         return int(section(self.cfg, "TRAIN").get("BATCH_SIZE", 8))
 
     def train_dataloader(self) -> TrainingBatches:
-        """Batches of one epoch at a time, `{"img", "mocap"}`; iterating again gives the next epoch."""
+        """Batches of one epoch at a time, `{"img", "mocap"}`, without "mocap" where DATASETS.MOCAP is null; iterating again
+        gives the next epoch.
+        """
         self.setup("fit")
         assert self.train_dataset is not None
-        assert self.mocap_dataset is not None
-        samples = int(section(self.cfg, "TRAIN").get("NUM_TRAIN_SAMPLES", 2))
-        mocap = MocapBatches(self.mocap_dataset, samples * self.batch_size, seed=self.seed, position=self.position)
+        mocap = None
+        if self.mocap_dataset is not None:
+            poses = self.batch_size * int(section(self.cfg, "TRAIN").get("NUM_TRAIN_SAMPLES", 2))
+            mocap = MocapBatches(self.mocap_dataset, poses, seed=self.seed, position=self.position)
         loader = self._loader(self.train_dataset, self._workers, drop_last=True)
         self._seen = 0
         self._batches = TrainingBatches(loader, mocap, self.train_dataset, self.position)
@@ -177,7 +182,7 @@ class HAMERDataModule(LightningDataModule):
 class TrainingBatches:
     """`{"img", "mocap"}` batches of one epoch an iteration; the next iteration begins the next epoch."""
 
-    def __init__(self, loader: Any, mocap: MocapBatches, mixture: Mixture, position: StreamPosition) -> None:
+    def __init__(self, loader: Any, mocap: MocapBatches | None, mixture: Mixture, position: StreamPosition) -> None:
         self.loader, self.mocap, self.mixture, self.position = loader, mocap, mixture, position
         self._first = (position.epoch, position.batches)
         self._given: list[int] = []  # batches given in each epoch that was begun
@@ -187,9 +192,9 @@ class TrainingBatches:
         epoch = self.position.epoch
         self._given.append(0)
         try:
-            for img, mocap in zip(self.loader, self.mocap, strict=False):
+            for img, mocap in zip(self.loader, self.mocap or repeat(None), strict=False):
                 self._given[-1] += 1
-                yield {"img": img, "mocap": mocap}
+                yield {"img": img} if mocap is None else {"img": img, "mocap": mocap}
         finally:  # an epoch that the trainer cuts short (limit_train_batches) is over too
             self.position.set(epoch + 1)
         for name, totals in self.mixture.skipped().items():

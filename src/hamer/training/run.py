@@ -251,6 +251,10 @@ def _check(cfg: DictConfig) -> None:
         raise ValueError("the run needs a name: exp_name=NAME (its folder is logs/train/runs/NAME)")
     if "MODEL" not in cfg:
         raise ValueError("the configuration has no MODEL: choose an experiment, e.g. experiment=hamer_vit_transformer")
+    if cfg.DATASETS.get("MOCAP") is None and cfg.LOSS_WEIGHTS.ADVERSARIAL > 0:
+        raise ValueError(
+            "DATASETS.MOCAP is null: without captured poses there is no adversary, set LOSS_WEIGHTS.ADVERSARIAL=0"
+        )
     if cfg.get("extras", {}).get("enforce_tags") and not cfg.get("tags"):
         raise ValueError("the run needs tags, e.g. tags=[dev]; or extras.enforce_tags=false")
 
