@@ -1,4 +1,4 @@
-"""Parts of the backbone that training leaves alone, low-rank adapters, compilation and sharding.
+"""Parts of the backbone that training leaves alone, low-rank adapters, and compilation.
 
 LoRA (Hu et al., "LoRA: Low-Rank Adaptation of Large Language Models", 2022) keeps a layer's names: `LoRALinear` is a
 linear layer with two small matrices more, and `merge_lora` turns it back into a plain one.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -127,28 +126,6 @@ def compile_backbone(backbone: ViT, options: TrainingOptions) -> None:
     """torch.compile in place, which changes no name; once."""
     if options.compiled and backbone._compiled_call_impl is None:
         backbone.compile(mode=options.compiled if isinstance(options.compiled, str) else None)
-
-
-def shard(network: HAMER, device_mesh: Any) -> None:
-    """Spread parameters, gradients and optimiser states over processes (FSDP2): each block, the rest, the head.
-
-    The discriminator and the hand's buffers stay whole everywhere (`hamer.training.adversary`).
-
-    Args:
-        network: on every process, with the same weights.
-        device_mesh: what Lightning's ModelParallelStrategy made; None does nothing.
-    """
-    if device_mesh is None:
-        return
-    from torch.distributed.fsdp import FSDPModule, fully_shard
-
-    mesh = device_mesh["data_parallel"]
-    if isinstance(network.backbone, FSDPModule):
-        return
-    for block in network.backbone.blocks:
-        fully_shard(block, mesh=mesh)
-    fully_shard(network.backbone, mesh=mesh)
-    fully_shard(network.mano_head, mesh=mesh)
 
 
 def merge_into(tensors: Mapping[str, Tensor], network: nn.Module) -> dict[str, Tensor]:

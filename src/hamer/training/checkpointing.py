@@ -159,10 +159,12 @@ def adopt(checkpoint: dict[str, Any], module: HamerModule) -> None:
     Raises:
         WeightsError: tensors that do not fit the network.
     """
+    if "state_dict" not in checkpoint:
+        return  # a sharding strategy has taken everything over while it read the file
     ours = checkpoint.get(OURS) or {}
     checkpoint["state_dict"] = _fitting_tensors(checkpoint["state_dict"], ours, module)
     if "optimizer_states" in checkpoint:
-        names = ours.get("parameters") or _original_names(module, checkpoint["state_dict"])
+        names = ours.get("parameters") or _original_names(module)
         checkpoint["optimizer_states"] = _fitting_states(checkpoint["optimizer_states"], names, module)
 
 
@@ -179,9 +181,8 @@ def _fitting_tensors(tensors: Mapping[str, Tensor], ours: Mapping[str, Any], mod
     return {name: tensors.get(name, value) for name, value in own.items()}
 
 
-def _original_names(module: HamerModule, tensors: Mapping[str, Tensor]) -> list[list[str]]:
+def _original_names(module: HamerModule) -> list[list[str]]:
     """Names behind the positions of the original's optimiser states, which leave nothing out."""
-    del tensors
     parts = (("mano_head", "backbone"), ("discriminator",))
     names = [
         [

@@ -21,7 +21,7 @@ from hamer.errors import HamerError, require
 from hamer.models.hamer import HAMER
 from hamer.models.losses import compute_loss
 from hamer.models.mano_wrapper import MANO
-from hamer.training import adapters, adversary, checkpointing
+from hamer.training import adapters, adversary, checkpointing, sharding
 from hamer.training.optimisers import build_optimisers, choose_fused, generator_parameters
 from hamer.training.options import TrainingOptions
 
@@ -88,7 +88,7 @@ class HamerModule(HAMER, LightningModule):
     def configure_model(self) -> None:
         """Compile and shard the backbone where asked to. Called again by Lightning for each stage."""
         adapters.compile_backbone(self.backbone, self.options)
-        adapters.shard(self, getattr(self, "_device_mesh", None))
+        sharding.shard(self, getattr(self, "_device_mesh", None))
 
     def configure_optimizers(self) -> list[Optimizer]:
         """AdamW for head and backbone, AdamW for the discriminator."""
