@@ -148,15 +148,26 @@ class _Search:
 
     def _leave_out_doubles(self, *, same_person: bool) -> None:
         """Of hands in one place, drop those that have less of an arm, or are less surely seen."""
-        order = sorted(self.hands, key=self._standing, reverse=True)
-        kept: list[int] = []
-        for index in order:
-            rivals = [other for other in kept if (self.hands[other].person == self.hands[index].person) == same_person]
-            twin = next((other for other in rivals if self._one_hand(self.hands[index], self.hands[other])), None)
+        rivals = self._rivals(same_person)
+        kept: set[int] = set()
+        for index in sorted(self.hands, key=self._standing, reverse=True):
+            before = sorted(kept.intersection(rivals[index]))
+            twin = next((other for other in before if self._one_hand(self.hands[index], self.hands[other])), None)
             if twin is None:
-                kept.append(index)
+                kept.add(index)
             else:
                 self._drop(index, f"it is the {self.hands[twin].name} once more")
+
+    def _rivals(self, same_person: bool) -> dict[int, list[int]]:
+        """Which hands are near enough to each to be the same, of the same person or of others."""
+        if not self.hands:
+            return {}
+        indices, hands = np.array(list(self.hands)), list(self.hands.values())
+        centres, extents = np.stack([hand.centre for hand in hands]), np.array([hand.extent for hand in hands])
+        persons = np.array([hand.person for hand in hands])
+        near = np.linalg.norm(centres[:, None] - centres[None], axis=-1) < extents[:, None] + extents[None]
+        rivals = near & ((persons[:, None] == persons[None]) == same_person)
+        return {int(index): indices[row].tolist() for index, row in zip(indices, rivals, strict=True)}
 
     def _standing(self, index: int) -> tuple[int, bool, float]:
         hand = self.hands[index]
@@ -165,8 +176,6 @@ class _Search:
 
     def _one_hand(self, a: SeenHand, b: SeenHand) -> bool:
         """Whether the joints of `a` and `b` are one hand's."""
-        if float(np.linalg.norm(a.centre - b.centre)) > a.extent + b.extent:
-            return False
         distance, covered = _apart(a, b), _cover_distance(a, b)
         support = min(self.bodies[hand.person].support(hand) for hand in (a, b))
         limit = _SAME_WITHOUT_ARM if support == -1 else _SAME
