@@ -10,7 +10,9 @@ import pytest
 try:
     from jaxtyping import install_import_hook
 
-    install_import_hook(["hamer.geometry", "hamer.hand_models", "hamer.models.losses"], "beartype.beartype")
+    typed = ["hamer.geometry", "hamer.hand_models", "hamer.models.losses"]
+    typed += [f"hamer.evaluation.{name}" for name in ("alignment", "auc", "metrics", "pck")]
+    install_import_hook(typed, "beartype.beartype")
 except ImportError:  # beartype comes with the dev extra; without it the shapes are only documentation
     pass
 

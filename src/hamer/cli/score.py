@@ -81,7 +81,9 @@ def run(args: argparse.Namespace) -> int:
     if prediction.vertices is not None and truth.vertices is not None:
         expected, got = truth.vertices.shape[1], prediction.vertices.shape[1]
         if expected != got:
-            raise ScoreFileError(f"{args.predictions}: expected {expected} vertices a hand as in {args.truth}, got {got}")
+            raise ScoreFileError(
+                f"{args.predictions}: expected {expected} vertices a hand as in {args.truth}, got {got}"
+            )
     else:
         print("hamer score: no vertices in the predictions; these are scores of the joints alone", file=sys.stderr)
     for sentence in suspicions(prediction.joints, truth.joints):
@@ -89,7 +91,12 @@ def run(args: argparse.Namespace) -> int:
     score = freihand_scores if args.dataset == "freihand" else ho3d_scores
     with _bar("scoring", len(truth.joints)) as bar:
         scores = score(
-            prediction.joints, truth.joints, prediction.vertices, truth.vertices, progress=bar.update, threads=args.threads
+            prediction.joints,
+            truth.joints,
+            prediction.vertices,
+            truth.vertices,
+            progress=bar.update,
+            threads=args.threads,
         )
     as_json = json.dumps(scores, indent=1) + "\n"
     as_text = "".join(f"{name}: {value:f}\n" for name, value in scores.items())

@@ -29,13 +29,15 @@ def procrustes_proper(
     return apply_similarity(prediction, *align(prediction, truth, weights=weights))
 
 
-def procrustes_reflecting(prediction: Points, truth: Points) -> Points:
+def procrustes_reflecting(
+    prediction: Points, truth: Points, weights: Float[Tensor, "*batch n_points"] | None = None
+) -> Points:
     """The same, reflected where that fits better: what the evaluation programs of FreiHAND and HO-3D do.
 
     A left hand predicted for a right one scores well here. For predictions that are no mirror images of the truth, both
     alignments agree.
     """
-    return apply_similarity(prediction, *align(prediction, truth, allow_reflection=True))
+    return apply_similarity(prediction, *align(prediction, truth, allow_reflection=True, weights=weights))
 
 
 def scale_translation(prediction: Points, truth: Points, root: int = 0, end: int = 4) -> Points:

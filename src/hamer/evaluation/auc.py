@@ -22,9 +22,7 @@ def thresholds(limit: float = LIMIT, steps: int = STEPS) -> Float[Tensor, " step
     return torch.linspace(0, limit, steps, dtype=torch.float64)
 
 
-def area(
-    errors: Float[Tensor, "*shape"], *, limit: float = LIMIT, steps: int = STEPS
-) -> Float[Tensor, "*shape"]:
+def area(errors: Float[Tensor, "*shape"], *, limit: float = LIMIT, steps: int = STEPS) -> Float[Tensor, "*shape"]:
     """Each distance's share of the area, 1 (no error) to 0 (beyond `limit`); NaN stays NaN.
 
     The mean over hands, then over joints, is `auc3d` of the public programs.
@@ -35,7 +33,9 @@ def area(
     if limit <= 0 or steps < 2:
         raise ValueError(f"area: limit must be above 0 and steps 2 or more, got limit {limit} and steps {steps}")
     edges = thresholds(limit, steps).to(errors.device)
-    first = torch.searchsorted(edges, errors.double().contiguous())  # the first threshold that the distance is not above
+    first = torch.searchsorted(
+        edges, errors.double().contiguous()
+    )  # the first threshold that the distance is not above
     trapezoids = (steps - 0.5 - first) / (steps - 1)
     share = trapezoids.where(first > 0, 1.0).where(first < steps, 0.0)
     return share.where(~errors.isnan(), torch.nan).to(errors.dtype)

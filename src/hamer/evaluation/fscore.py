@@ -37,7 +37,7 @@ def _jit(function: Callable[..., Any]) -> Callable[..., Any]:
     if numba is None:
         return function
     # No NaN comes in and the sign of zero says nothing: minima may be vectorised, the result is the same.
-    options = {"nogil": True, "fastmath": {"nnan", "nsz"}, "error_model": "numpy"}
+    options: dict[str, Any] = {"nogil": True, "fastmath": {"nnan", "nsz"}, "error_model": "numpy"}
     try:
         return numba.njit(cache=True, **options)(function)
     except RuntimeError as error:  # neither the package's folder nor the user's cache folder can be written
@@ -141,7 +141,9 @@ def _f_of(to_truth: np.ndarray, to_prediction: np.ndarray, thresholds: Sequence[
 def _check(prediction: np.ndarray, truth: np.ndarray, thresholds: Sequence[float]) -> None:
     for name, cloud in (("prediction", prediction), ("truth", truth)):
         if cloud.ndim < 2 or cloud.shape[-1] != 3 or cloud.shape[-2] == 0:
-            raise ValueError(f"f_score: {name} must have shape (..., points, 3) with at least one point, got {cloud.shape}")
+            raise ValueError(
+                f"f_score: {name} must have shape (..., points, 3) with at least one point, got {cloud.shape}"
+            )
         if not np.isfinite(cloud).all():
             raise ValueError(f"f_score: {name} must hold finite numbers, got NaN or infinity")
     if prediction.shape[:-2] != truth.shape[:-2]:

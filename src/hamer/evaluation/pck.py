@@ -53,9 +53,7 @@ def mean_pck(errors: Errors, thresholds: Sequence[float] = PAPER_THRESHOLDS) -> 
     return per_joint[:, known].mean(1) if known.any() else np.full(len(per_joint), np.nan)
 
 
-def keypoint_l2(
-    errors: Errors, confidence: Float[np.ndarray, "n_hands n_joints"]
-) -> Float[np.ndarray, " n_hands"]:
+def keypoint_l2(errors: Errors, confidence: Float[np.ndarray, "n_hands n_joints"]) -> Float[np.ndarray, " n_hands"]:
     """Mean over all joints of confidence times squared distance (kpl2), 0 for joints without a label.
 
     The original multiplies the confidence by the box's enlargement too, so its figure is ours times that factor.

@@ -51,7 +51,9 @@ def _order(prediction: torch.Tensor, truth: torch.Tensor) -> str | None:
     as_it_is = _median_error(procrustes_proper(prediction, truth), truth)
     reordered = prediction[:, list(HO3D_ORDER)]
     if _median_error(procrustes_proper(reordered, truth), truth) <= _MUCH_BETTER * as_it_is:
-        return "joints fit much better reordered from wrist-thumb-index... to HO-3D's order; --joints openpose does that"
+        return (
+            "joints fit much better reordered from wrist-thumb-index... to HO-3D's order; --joints openpose does that"
+        )
     back = prediction[:, list(np.argsort(HO3D_ORDER))]
     if _median_error(procrustes_proper(back, truth), truth) <= _MUCH_BETTER * as_it_is:
         return "joints seem to be in HO-3D's order where the truth has wrist-thumb-index...; --joints ho3d mends that"

@@ -48,7 +48,9 @@ def read_predictions(path: str | Path, progress: Progress | None = None) -> Poin
     joints = _stacked(lists[0], f"{path}: joints", n_points=21)
     vertices = _stacked(lists[1], f"{path}: vertices") if len(lists) == 2 and lists[1] else None
     if vertices is not None and len(vertices) != len(joints):
-        raise ScoreFileError(f"{path}: expected as many hands in both lists, got {len(joints)} with joints, {len(vertices)} with vertices")
+        raise ScoreFileError(
+            f"{path}: expected as many hands in both lists, got {len(joints)} with joints, {len(vertices)} with vertices"
+        )
     return Points(joints, vertices)
 
 
@@ -66,7 +68,9 @@ def read_truth(folder: str | Path, *, with_vertices: bool = True, progress: Prog
         return Points(joints, None)
     vertices = _truth_file(folder / "evaluation_verts.json", None, progress)
     if len(vertices) != len(joints):
-        raise ScoreFileError(f"{folder}: evaluation_xyz.json has {len(joints)} hands and evaluation_verts.json {len(vertices)}; expected as many")
+        raise ScoreFileError(
+            f"{folder}: evaluation_xyz.json has {len(joints)} hands and evaluation_verts.json {len(vertices)}; expected as many"
+        )
     return Points(joints, vertices)
 
 
@@ -85,7 +89,9 @@ def _text_of(path: Path) -> str:
     except FileNotFoundError:
         raise ScoreFileError(f"{path}: there is no such file") from None
     except UnicodeDecodeError as error:
-        raise ScoreFileError(f"{path}: expected json or a zip archive with pred.json, got other data ({error.reason})") from error
+        raise ScoreFileError(
+            f"{path}: expected json or a zip archive with pred.json, got other data ({error.reason})"
+        ) from error
     except (zipfile.BadZipFile, EOFError) as error:
         raise ScoreFileError(f"{path}: the archive is damaged ({error}); make it again") from error
 
@@ -93,7 +99,9 @@ def _text_of(path: Path) -> str:
 def _member(archive: zipfile.ZipFile, path: Path) -> bytes:
     names = [n for n in archive.namelist() if n.rsplit("/", 1)[-1] == "pred.json" and "__MACOSX" not in n]
     if len(names) != 1:
-        raise ScoreFileError(f"{path}: expected one pred.json in the archive, found {len(names)} among {len(archive.namelist())} files")
+        raise ScoreFileError(
+            f"{path}: expected one pred.json in the archive, found {len(names)} among {len(archive.namelist())} files"
+        )
     return archive.read(names[0])
 
 
@@ -131,7 +139,9 @@ class _Scanner:
 
     def end(self) -> None:
         if self.at != len(self.text):
-            raise self._error(f"expected the file's end, got {self.text[self.at : self.at + 20]!r} at character {self.at}")
+            raise self._error(
+                f"expected the file's end, got {self.text[self.at : self.at + 20]!r} at character {self.at}"
+            )
 
     def _peek(self) -> str:
         return self.text[self.at : self.at + 1]
@@ -149,7 +159,9 @@ class _Scanner:
 
     def _error(self, what: str) -> ScoreFileError:
         cut = self.text.rstrip()[-1:] != "]"
-        return ScoreFileError(f"{self.source}: {what}" + ("; the file seems to be cut off, fetch or write it again" if cut else ""))
+        return ScoreFileError(
+            f"{self.source}: {what}" + ("; the file seems to be cut off, fetch or write it again" if cut else "")
+        )
 
 
 def _lists(text: str, source: str, progress: Progress | None) -> list[list[np.ndarray]]:
@@ -179,11 +191,17 @@ def _array(value: object, source: str) -> np.ndarray:
     try:
         array = np.array(value, dtype=np.float64)
     except (TypeError, ValueError):
-        raise ScoreFileError(f"{source}: expected points [[x, y, z], ...], got entries that are no numbers or of unequal length") from None
+        raise ScoreFileError(
+            f"{source}: expected points [[x, y, z], ...], got entries that are no numbers or of unequal length"
+        ) from None
+    if array.shape == (3,):
+        raise ScoreFileError(f"{source}: expected [joints, vertices], got a list of hands, or points, by itself")
     if array.ndim != 2 or array.shape[1] != 3:
         raise ScoreFileError(f"{source}: expected points of shape (n, 3), got {array.shape}")
     if not np.isfinite(array).all():
-        raise ScoreFileError(f"{source}: expected finite numbers, got {int((~np.isfinite(array)).sum())} that are NaN or infinite")
+        raise ScoreFileError(
+            f"{source}: expected finite numbers, got {int((~np.isfinite(array)).sum())} that are NaN or infinite"
+        )
     return array
 
 

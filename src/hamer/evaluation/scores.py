@@ -114,7 +114,9 @@ def _averaged(
     if vertices is not None and true_vertices is not None:
         _check("vertices", vertices, true_vertices)
         if len(vertices) != len(joints):
-            raise ValueError(f"scores: as many hands with vertices as with joints are needed, got {len(vertices)} and {len(joints)}")
+            raise ValueError(
+                f"scores: as many hands with vertices as with joints are needed, got {len(vertices)} and {len(joints)}"
+            )
     sums: dict[str, float] = {}
     for part in _parts(len(joints)):
         scores = of_joints(_double(joints[part]), _double(true_joints[part]))
@@ -144,4 +146,6 @@ def _check(name: str, prediction: np.ndarray, truth: np.ndarray) -> None:
     for whose, points in (("predicted", prediction), ("true", truth)):
         wrong = ~np.isfinite(points).all((1, 2))
         if wrong.any():
-            raise ValueError(f"scores: {whose} {name} of hand {int(wrong.argmax())} hold NaN or infinity ({wrong.sum()} such hands)")
+            raise ValueError(
+                f"scores: {whose} {name} of hand {int(wrong.argmax())} hold NaN or infinity ({wrong.sum()} such hands)"
+            )

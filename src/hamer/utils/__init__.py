@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from hamer.lazy import lazy_names
 
 if TYPE_CHECKING:
+    from hamer.evaluation.original import Evaluator as Evaluator
     from hamer.utils.mesh_renderer import MeshRenderer as MeshRenderer
     from hamer.utils.recursive import recursive_to as recursive_to
     from hamer.utils.renderer import Renderer as Renderer
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from hamer.utils.skeleton_renderer import SkeletonRenderer as SkeletonRenderer
 
 _HOMES = {
+    "Evaluator": "hamer.evaluation.original",
     "MeshRenderer": "hamer.utils.mesh_renderer",
     "Renderer": "hamer.utils.renderer",
     "SkeletonRenderer": "hamer.utils.skeleton_renderer",
@@ -21,6 +23,6 @@ _HOMES = {
     "recursive_to": "hamer.utils.recursive",
 }
 
-__all__ = ["MeshRenderer", "Renderer", "SkeletonRenderer", "cam_crop_to_full", "recursive_to"]
+__all__ = ["Evaluator", "MeshRenderer", "Renderer", "SkeletonRenderer", "cam_crop_to_full", "recursive_to"]
 
 __getattr__, __dir__ = lazy_names(__name__, _HOMES)
