@@ -115,6 +115,9 @@ def _add_pack(commands: Any) -> None:
     out.add_argument(
         "--leave_out", nargs="+", default=[], choices=["keypoints_3d", "hand_pose", "betas"], help="fields to drop"
     )
+    out.add_argument(
+        "--mocap", action="store_true", help="write mocap.npz too: the poses, for the training's adversary"
+    )
     out.add_argument("--workers", type=int, help="threads that read pictures (default: one a processor)")
     out.add_argument("--overwrite", action="store_true", help="begin anew in a folder that holds another pack")
     out.add_argument("--strict", action="store_true", help="exit with 1 if anything was left out")
@@ -151,7 +154,7 @@ def run_check(args: argparse.Namespace) -> int:
     from hamer.datasets.checking.findings import Findings
     from hamer.datasets.checking.paths import files_to_check
     from hamer.datasets.checking.sample_checks import Problem
-    from hamer.datasets.checking.statistics import Statistics, filters_of
+    from hamer.datasets.checking.statistics import Statistics, training_filters
     from hamer.datasets.checking.tars import check_tar
 
     if args.workers < 1 or (args.draw is not None and args.draw < 1):
@@ -159,7 +162,7 @@ def run_check(args: argparse.Namespace) -> int:
     if args.draw and args.draw_file.suffix not in (".jpg", ".png"):
         return _fail("check", f"--draw_file must end in .jpg or .png, got {args.draw_file}", status=2)
     sheet = _sheet(args) if args.draw else None
-    findings = Findings(Statistics(filters_of(args.config)))
+    findings = Findings(Statistics(training_filters(args.config)))
     files = files_to_check(args.paths)
     for file in _bar(files):
         findings.files.append(str(file))
@@ -200,6 +203,8 @@ def _draw(sheet: ContactSheet | None, args: argparse.Namespace) -> None:
 def run_pack(args: argparse.Namespace) -> int:
     """Pack; 0 if tars were written, 1 if nothing could be packed (or, --strict, not all), 2 on wrong usage."""
     from hamer.datasets.packing import DataSetCard, PackOptions, SourceOptions, pack, read_annotations
+    from hamer.datasets.packing.mocap import MOCAP_NAME, write_mocap
+    from hamer.datasets.packing.sources import kind_of
 
     if args.workers is not None and args.workers < 1:
         return _fail("pack", f"--workers must be at least 1, got {args.workers}", status=2)
@@ -210,7 +215,8 @@ def run_pack(args: argparse.Namespace) -> int:
         args.shard_size, int(args.shard_megabytes * 1e6), args.box_factor, args.min_keypoints, args.max_side,
         tuple(args.leave_out),
     )  # fmt: skip
-    pictures = read_annotations(args.annotations, args.format, source)
+    kind = kind_of(args.annotations) if args.format == "auto" else args.format
+    pictures = read_annotations(args.annotations, kind, source)
     for note in source.notes:
         print(f"note: {note}", file=sys.stderr)
     origin = {name: str(getattr(source, name)) for name in ("split", "mano", "min_score", "hand_model", "side")}
@@ -224,7 +230,10 @@ def run_pack(args: argparse.Namespace) -> int:
             overwrite=args.overwrite,
             progress=bar,
         )
-    card = DataSetCard.of(shards, name=args.name, source=args.source, licence=args.licence, kind=args.format)
+    card = DataSetCard.of(shards, name=args.name, source=args.source, licence=args.licence, kind=kind)
+    if args.mocap:
+        tars = [args.out_folder / shard["name"] for shard in card.shards]
+        card.mocap = write_mocap(tars, args.out_folder / MOCAP_NAME)
     return _close(card, pictures, source, args)
 
 
@@ -264,10 +273,10 @@ def _close(card: DataSetCard, pictures: Pictures[Any], source: SourceOptions, ar
     )
     print(f"\n{args.out_folder / 'dataset.yaml'} for a list of data sets:\n\n{card.yaml(args.out_folder)}")
     print("look it over:     hamer data check", args.out_folder, "--draw 24")
-    train = f"hamer train data=own DATASETS.FILE={args.out_folder / 'dataset.yaml'}"
-    if card.name != "OWN-TRAIN":
-        train += f" '~DATASETS.TRAIN.OWN-TRAIN' '+DATASETS.TRAIN.{card.name}.WEIGHT=1'"
-    print("train with it:   ", train)
+    adversary = f"DATASETS.MOCAP={card.mocap_name}" if card.mocap else "DATASETS.MOCAP=null LOSS_WEIGHTS.ADVERSARIAL=0"
+    print(
+        f"train with it:    hamer train exp_name=NAME data=own DATASETS.FILE={args.out_folder / 'dataset.yaml'} {adversary}"
+    )
     return 1 if args.strict and card.left_out else 0
 
 

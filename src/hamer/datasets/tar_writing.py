@@ -6,6 +6,7 @@ are masks, `NNNNNN.detection.npz`.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import os
@@ -71,7 +72,10 @@ class TarShard:
 
     def abandon(self) -> None:
         """Take away what is written so far."""
-        self._file.stream.close()
+        with contextlib.suppress(OSError):  # of a full disk, which is why we are here
+            self._tar.close()
+        with contextlib.suppress(OSError):
+            self._file.stream.close()
         self._partial.unlink(missing_ok=True)
 
     def __enter__(self) -> TarShard:

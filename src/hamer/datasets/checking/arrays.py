@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +11,8 @@ import numpy as np
 
 from hamer.datasets.checking.findings import Findings
 from hamer.datasets.checking.sample_checks import Problem
-
-MOCAP_FIELDS: dict[str, tuple[int, ...]] = {"hand_pose": (48,), "betas": (10,)}
-"""Fields of a mocap file and the shape of a row."""
+from hamer.datasets.npz_arrays import read_npz
+from hamer.errors import HamerError
 
 EVALUATION_FIELDS: dict[str, tuple[int, ...]] = {
     "hand_keypoints_2d": (21, 3),
@@ -31,8 +30,8 @@ def check_npz(path: Path, findings: Findings) -> None:
     """Examine a mocap file (hand_pose, betas) or an annotation file (imgname, center, scale ...)."""
     problems: list[Problem] = []
     try:
-        arrays = dict(_arrays(path, problems))
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+        arrays = read_npz(path)
+    except (HamerError, ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
         findings.add_problems(str(path), [Problem("npz", f"the file cannot be read: {error}")])
         return
     if "imgname" in arrays or "center" in arrays:
@@ -47,25 +46,18 @@ def check_npz(path: Path, findings: Findings) -> None:
     findings.add_problems(str(path), problems)
 
 
-def _arrays(path: Path, problems: list[Problem]) -> Iterator[tuple[str, np.ndarray]]:
-    with np.load(path) as content:  # objects are refused by default: they are pickles
-        for name in content.files:
-            try:
-                yield name, content[name]
-            except ValueError as error:
-                if name != "extra_info":  # the original's files keep a dict a row there, which nothing reads
-                    problems.append(Problem("npz", f"{name} must be plain numbers or texts: {error}"))
-
-
 def _check_mocap(arrays: Mapping[str, np.ndarray], problems: list[Problem]) -> None:
-    count = len(np.atleast_1d(arrays["hand_pose"]))
-    for name, shape in MOCAP_FIELDS.items():
-        if name not in arrays:
-            problems.append(Problem("fields", f"{name} is missing; expected ({count}, {shape[0]})"))
-        else:
-            _check_rows(name, arrays[name], (count, *shape), problems)
-    if "hand_pose" in arrays and not problems:
-        _check_angles(arrays["hand_pose"], problems)
+    """`hand_pose` (N, 48), global orientation first, or (N, 45), and `betas` (N, 10)."""
+    pose = arrays["hand_pose"]
+    count = len(np.atleast_1d(pose))
+    width = 45 if pose.ndim == 2 and pose.shape[1] == 45 else 48
+    _check_rows("hand_pose", pose, (count, width), problems)
+    if "betas" in arrays:
+        _check_rows("betas", arrays["betas"], (count, 10), problems)
+    else:
+        problems.append(Problem("fields", f"betas is missing; expected ({count}, 10)"))
+    if not problems:
+        _check_angles(pose, problems)
 
 
 def _check_evaluation(arrays: Mapping[str, np.ndarray], problems: list[Problem]) -> None:

@@ -96,7 +96,7 @@ def _statistics_lines(statistics: Statistics) -> list[str]:
         "what the training's filters do:",
     ]
     for name, count in numbers["filters"].items():
-        setting = f"{name}={statistics.filters.get(name)}" if name in statistics.filters else ""
+        setting = f"{name}={statistics.options.get(name)}" if name in statistics.options else ""
         lines.append(f"  {count:8d}  {EFFECTS[name]}{f' [{setting}]' if setting else ''}")
     lines.append(f"  {numbers['left_for_training']:8d}  hands left for training")
     return lines

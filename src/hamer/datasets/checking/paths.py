@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from pathlib import Path
 
 from hamer.configs.reader import read_yaml
-
-_BRACES = re.compile(r"\{([^{}]*)\}")
-_RANGE = re.compile(r"(\d+)\.\.(\d+)")
+from hamer.datasets.tar_reading import expand_urls
 
 
 def files_to_check(names: Iterable[str | Path]) -> list[Path]:
@@ -21,26 +18,11 @@ def files_to_check(names: Iterable[str | Path]) -> list[Path]:
     Raises:
         ValueError: a folder or list holds nothing to check, or a file is of another kind.
     """
-    files: dict[Path, None] = {}
+    files: dict[Path, Path] = {}
     for name in names:
-        files.update(dict.fromkeys(_files(str(name))))
-    return list(files)
-
-
-def expand_braces(pattern: str) -> list[str]:
-    """`a/{00..02}.tar` as its three names, `{a,b}.tar` as its two; several braces multiply."""
-    found = _BRACES.search(pattern)
-    if found is None:
-        return [pattern]
-    inner = found.group(1)
-    span = _RANGE.fullmatch(inner)
-    if span is not None:
-        first, last = span.groups()
-        choices = [f"{number:0{len(first)}d}" for number in range(int(first), int(last) + 1)]
-    else:
-        choices = inner.split(",")
-    head, tail = pattern[: found.start()], pattern[found.end() :]
-    return [name for choice in choices for name in expand_braces(f"{head}{choice}{tail}")]
+        for file in _files(str(name)):
+            files.setdefault(file.resolve(), file)
+    return list(files.values())
 
 
 def _files(name: str) -> list[Path]:
@@ -51,7 +33,7 @@ def _files(name: str) -> list[Path]:
         return [file for entry in read_yaml(path).to_dict().values() for file in _files_of_set(entry, path)]
     if path.suffix not in (".tar", ".npz"):
         raise ValueError(f"a file to check must be a .tar, .npz, .yaml or a folder, got {name}")
-    return [path] if path.exists() else [Path(one) for one in expand_braces(name)]
+    return [path] if path.exists() else [Path(one) for one in expand_urls(name)]
 
 
 def _files_of_folder(folder: Path) -> list[Path]:
@@ -64,9 +46,4 @@ def _files_of_folder(folder: Path) -> list[Path]:
 def _files_of_set(entry: object, path: Path) -> list[Path]:
     if not isinstance(entry, dict) or not (entry.get("URLS") or entry.get("DATASET_FILE")):
         raise ValueError(f"{path} must list data sets, each with URLS or DATASET_FILE")
-    patterns = entry.get("URLS") or entry["DATASET_FILE"]
-    return [
-        Path(one)
-        for pattern in ([patterns] if isinstance(patterns, str) else patterns)
-        for one in expand_braces(pattern)
-    ]
+    return [Path(name) for name in expand_urls(entry.get("URLS") or entry["DATASET_FILE"])]

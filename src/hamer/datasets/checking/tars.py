@@ -108,6 +108,8 @@ def _check_masks(
         if wanted:
             problems.append(Problem("mask", "detection_npz_idx names a mask, but there is no detection.npz"))
         return
+    if len(wanted) < len(rows):
+        problems.append(Problem("mask", "with a detection.npz every hand needs extra_info.detection_npz_idx"))
     try:
         with np.load(io.BytesIO(members["detection.npz"])) as content:  # objects are refused by default
             masks = content["masks"]

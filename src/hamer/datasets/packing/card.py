@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hamer.datasets.packing.journal import Shard
+from hamer.datasets.packing.mocap import MOCAP_NAME
 
 CARD_NAME, YAML_NAME = "dataset.json", "dataset.yaml"
 
@@ -17,7 +18,8 @@ CARD_NAME, YAML_NAME = "dataset.json", "dataset.yaml"
 class DataSetCard:
     """`name` in configurations, `source` and `licence` in the packer's words, and what is in the shards.
 
-    `hands` is the epoch's size: training takes every hand of a picture as a sample.
+    `hands` is the epoch's size: training takes every hand of a picture as a sample. `mocap` counts the rows of mocap.npz,
+    0 where there is none.
     """
 
     name: str
@@ -31,6 +33,7 @@ class DataSetCard:
     with_betas: int
     with_keypoints_3d: int
     left_out: int
+    mocap: int = 0
     shards: list[dict[str, Any]] = field(default_factory=list)
 
     @classmethod
@@ -45,7 +48,7 @@ class DataSetCard:
         files = [{"name": s.name, "size": s.size, "sha256": s.sha256, "pictures": s.pictures} for s in shards if s.name]
         return cls(
             name, source, licence, kind, total("pictures"), total("hands"), total("left"), total("with_pose"),
-            total("with_betas"), total("with_3d"), sum(len(shard.skipped) for shard in shards), files,
+            total("with_betas"), total("with_3d"), sum(len(shard.skipped) for shard in shards), shards=files,
         )  # fmt: skip
 
     def urls(self, folder: Path) -> str:
@@ -56,9 +59,17 @@ class DataSetCard:
 
     def yaml(self, folder: Path) -> str:
         """The entry of a list of data sets (`datasets_tar.yaml`), paths absolute."""
-        urls = self.urls(folder.resolve())
-        quoted = json.dumps(urls)  # a path may hold what means something in yaml
-        return f"{self.name}:\n  TYPE: ImageDataset\n  URLS: {quoted}\n  epoch_size: {self.hands}\n"
+        folder = folder.resolve()
+        quoted = json.dumps(self.urls(folder))  # a path may hold what means something in yaml
+        entry = f"{self.name}:\n  TYPE: ImageDataset\n  URLS: {quoted}\n  epoch_size: {self.hands}\n"
+        if self.mocap:
+            entry += f"{self.mocap_name}:\n  DATASET_FILE: {json.dumps(str(folder / MOCAP_NAME))}\n"
+        return entry
+
+    @property
+    def mocap_name(self) -> str:
+        """What the mocap file is called in configurations."""
+        return f"{self.name.removesuffix('-TRAIN')}-MOCAP"
 
     def write(self, folder: Path) -> list[Path]:
         """Write dataset.json and dataset.yaml into `folder`; returns both paths."""

@@ -36,6 +36,9 @@ class Shard:
     with_3d: int = 0
     skipped: list[tuple[str, str]] = field(default_factory=list)
 
+    def __post_init__(self) -> None:
+        self.skipped = [(str(picture), str(reason)) for picture, reason in self.skipped]  # json has lists
+
 
 class Journal:
     """The finished shards of one folder.
