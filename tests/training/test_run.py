@@ -223,6 +223,18 @@ def test_another_checkpoint_to_start_from(overrides: Overrides) -> None:
         run(overrides("third", "ckpt_path=nowhere.ckpt"))
 
 
+def test_fine_tuning_starts_from_weights_alone(overrides: Overrides) -> None:
+    first = run(overrides("taught", steps=4))
+    second = run(overrides("tuned", "start=hamer", f"TRAIN.START_FROM={first.folder.last}", "tuning=frozen", steps=2))
+    assert second.step == 2  # its own count, its own optimisers
+    before, after = (read_weights(each.folder.last).tensors for each in (first, second))
+    changed = {name.split(".")[0] for name, value in before.items() if not value.equal(after[name])}
+    assert "mano_head" in changed
+    assert "backbone" not in changed
+    with pytest.raises(FileNotFoundError, match=r"TRAIN\.START_FROM.*nowhere\.ckpt"):
+        run(overrides("lost", "start=hamer", "TRAIN.START_FROM=nowhere.ckpt"))
+
+
 def test_only_validation(overrides: Overrides) -> None:
     first = run(overrides("looked_at", steps=4))
     outcome = run(overrides("looked_at", "train=false", "test=true", f"ckpt_path={first.folder.last}", steps=4))

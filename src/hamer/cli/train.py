@@ -21,7 +21,7 @@ examples:
       two small layers on the processor and your own tars: does everything fit together?
   hamer train exp_name=hamer data=mix_all experiment=hamer_vit_transformer trainer=gpu
       the paper's training, in the original's words
-  hamer train exp_name=mine data=own DATASETS.FILE=dataset.yaml tuning=lora ckpt_path=hamer.ckpt
+  hamer train exp_name=mine data=own DATASETS.FILE=dataset.yaml start=hamer tuning=lora
       fine-tune the published network on your tars, on a small GPU
   hamer train exp_name=big trainer=ddp trainer.devices=8 trainer.precision=bf16-mixed
       eight GPUs
@@ -34,11 +34,12 @@ results: logs/train/runs/EXP_NAME: model_config.yaml, checkpoints/last.ckpt (for
 docs/training.md explains more.
 """
 
-_SHOWN_GROUPS = ("data", "experiment", "trainer", "tuning", "hand", "data_filtering", "launcher")
+_SHOWN_GROUPS = ("data", "experiment", "trainer", "start", "tuning", "hand", "data_filtering", "launcher")
 _DEFAULTS = {
     "data": "mix_all",
     "experiment": "hamer_vit_transformer",
     "trainer": "default",
+    "start": "backbone",
     "tuning": "all",
     "hand": "mano",
     "data_filtering": "low1",

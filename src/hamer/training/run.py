@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from omegaconf import DictConfig, OmegaConf
 
+from hamer.assets.places import find_original
 from hamer.checkpoints.hand_files import load_open_hand
 from hamer.configs.data_scale import training_sets
 from hamer.configs.node import ConfigNode
@@ -24,6 +25,7 @@ from hamer.errors import HamerError, require
 from hamer.models.mano_head import neutral_mean_params
 from hamer.models.mano_wrapper import MANO
 from hamer.training.callbacks import FailedBatch, LastCheckpoint, RandomState
+from hamer.training.checkpointing import SafeCheckpointIO, load_module
 from hamer.training.folder import TrainingFolder
 from hamer.training.module import HamerModule, NonFiniteLossError
 from hamer.training.previews import Previews
@@ -87,7 +89,7 @@ def train(cfg: DictConfig, *, output_dir: str | Path | None = None, overrides: S
                 folder.write_configs(_without_hydra(cfg), sets, overrides)
             if settings.get("seed") is not None:
                 _seed(int(settings.seed))
-            module = build_module(settings)
+            module = build_module(settings, resuming=checkpoint is not None)
             return _run(trainer, module, _data_module(settings, sets), folder, settings, checkpoint)
 
 
@@ -130,16 +132,38 @@ def prepared(cfg: DictConfig, folder: TrainingFolder, *, resuming: bool = False)
     return finish(settings, update_cachedir=not is_open)
 
 
-def build_module(settings: ConfigNode) -> HamerModule:
-    """The network with its losses, and the drawing of previews."""
+def build_module(settings: ConfigNode, *, resuming: bool = False) -> HamerModule:
+    """The network with its losses, and the drawing of previews.
+
+    Args:
+        settings: `prepared`.
+        resuming: a checkpoint brings all weights, so that none are read here.
+
+    Raises:
+        FileNotFoundError: the weights to start from are not there.
+    """
     previews = Previews(int(settings.get("EXTRA", {}).get("NUM_LOG_IMAGES", 4)))
-    backbone = settings.MODEL.BACKBONE
-    if "PRETRAINED_WEIGHTS" in backbone and not backbone.PRETRAINED_WEIGHTS:
+    hand = load_open_hand() if settings.MANO.MODEL_PATH == OPEN_HAND else None
+    start = settings.TRAIN.get("START_FROM")
+    if start and not resuming:
+        return load_module(HamerModule, _found(start), cfg=settings, hand=hand, previews=previews)
+    backbone = settings.MODEL.BACKBONE.get("PRETRAINED_WEIGHTS")
+    if backbone:
+        _require_file(
+            backbone, "MODEL.BACKBONE.PRETRAINED_WEIGHTS", "a ViTPose or MAE checkpoint, or null for random weights"
+        )
+    elif not resuming:
         logger.warning("the backbone starts from random weights: MODEL.BACKBONE.PRETRAINED_WEIGHTS is null")
-    _check_start_weights(backbone.get("PRETRAINED_WEIGHTS"))
-    if settings.MANO.MODEL_PATH == OPEN_HAND:
-        return HamerModule(settings, mano=MANO(load_open_hand()), mean_params=neutral_mean_params(), previews=previews)
-    return HamerModule(settings, previews=previews)
+    if hand is None:
+        return HamerModule(settings, previews=previews)
+    return HamerModule(settings, mano=MANO(hand), mean_params=neutral_mean_params(), previews=previews)
+
+
+def _found(start: str) -> Path:
+    path = Path(start).expanduser()
+    path = path if path.exists() else find_original(start) or path
+    _require_file(path, "TRAIN.START_FROM", "a checkpoint of HaMeR (.ckpt or .safetensors)")
+    return path
 
 
 def build_trainer(settings: ConfigNode, folder: TrainingFolder) -> Trainer:
@@ -153,8 +177,6 @@ def build_trainer(settings: ConfigNode, folder: TrainingFolder) -> Trainer:
     from hydra.utils import instantiate
     from lightning.fabric.utilities.exceptions import MisconfigurationException
     from lightning.pytorch.loggers import TensorBoardLogger
-
-    from hamer.training.checkpointing import SafeCheckpointIO
 
     values = settings.trainer.to_dict()
     values["_target_"] = str(values["_target_"]).replace("pytorch_lightning.", "lightning.pytorch.", 1)
@@ -259,12 +281,11 @@ def _check(cfg: DictConfig) -> None:
         raise ValueError("the run needs tags, e.g. tags=[dev]; or extras.enforce_tags=false")
 
 
-def _check_start_weights(path: str | None) -> None:
-    if path and not Path(path).is_file():
+def _require_file(path: str | Path, key: str, kind: str) -> None:
+    if not Path(path).is_file():
         raise FileNotFoundError(
-            f"no start weights for the backbone at {path} (relative to {Path.cwd()}). Fetch them with `hamer fetch "
-            "hamer_training_data`, or set MODEL.BACKBONE.PRETRAINED_WEIGHTS to a ViTPose or MAE checkpoint, or to null for "
-            "random weights"
+            f"{key} must name {kind}; nothing is at {path} (relative to {Path.cwd()}). `hamer fetch` lists what can be "
+            "fetched"
         )
 
 
