@@ -78,14 +78,15 @@ def preview(
     for i, crop in enumerate(crops):
         height, width = crop.shape[:2]
         camera = Camera(float(focal[i, 0]), float(focal[i, 1]), width / 2, height / 2)
-        mesh = Mesh(vertices[i] + translations[i], faces, LIGHT_BLUE)
+        points = vertices[i] + translations[i]
+        meshes = [Mesh(points, faces, LIGHT_BLUE)] if np.isfinite(points).all() else []
         rows.append(
             [
                 crop,
                 crop if truth is None else draw_keypoints(crop, _in_pixels(truth[i], crop)),
                 draw_keypoints(crop, _in_pixels(estimated[i], crop)),
-                _drawn(crop, mesh, camera),
-                _from_the_side(mesh, camera, width, height),
+                overlay(crop, meshes, camera),
+                _from_the_side(meshes, camera, width, height),
             ]
         )
     return _grid(rows)
@@ -103,15 +104,8 @@ def _in_pixels(keypoints: np.ndarray, crop: np.ndarray) -> np.ndarray:
     return np.concatenate([(keypoints[:, :2] + 0.5) * side, keypoints[:, 2:]], axis=1)
 
 
-def _drawn(crop: np.ndarray, mesh: Mesh, camera: Camera) -> np.ndarray:
-    return overlay(crop, [mesh], camera) if np.isfinite(mesh.vertices).all() else crop
-
-
-def _from_the_side(mesh: Mesh, camera: Camera, width: int, height: int) -> np.ndarray:
-    blank = np.full((height, width, 3), _WHITE, np.uint8)
-    if not np.isfinite(mesh.vertices).all():
-        return blank
-    seen = side_view(mesh, camera, width, height)
+def _from_the_side(meshes: list[Mesh], camera: Camera, width: int, height: int) -> np.ndarray:
+    seen = side_view(meshes, camera, width, height)
     alpha = seen.alpha[:, :, None]
     return (255 * (seen.color * alpha + 1 - alpha)).round().astype(np.uint8)
 

@@ -1,0 +1,120 @@
+"""`hamer train` and `train.py`: help that teaches, the configuration shown, errors in a line."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+
+from hamer.cli import main
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+def test_help_names_every_choice(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(["train", "--help"])
+    assert stopped.value.code == 0
+    text = capsys.readouterr().out
+    for words in (
+        "exp_name=NAME",
+        "mix_all",
+        "hamer_vit_transformer",
+        "ablation_backbone_s",
+        "slurm",
+        "lora",
+        "examples:",
+    ):
+        assert words in text
+    assert text.index("data=") < text.index("examples:")
+
+
+def test_help_needs_nothing_heavy() -> None:
+    script = (
+        "import sys\nfrom hamer.cli import main\n"
+        "try: main(['train', '--help'])\nexcept SystemExit: pass\n"
+        "assert not {'torch', 'lightning', 'hydra', 'tensorboard'} & set(sys.modules), sorted(sys.modules)"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, env=_environment(), check=False
+    )
+    assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize("package", ["hydra", "lightning"])
+def test_a_missing_extra_is_named(package: str, tmp_path: Path) -> None:
+    pytest.importorskip("hydra")
+    script = (
+        f"import sys\nsys.modules[{package!r}] = None\nfrom hamer.cli import main\n"
+        "sys.exit(main(['train', 'exp_name=a', 'trainer=cpu', 'extras.print_config=false']))"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, env=_environment(), cwd=tmp_path, check=False
+    )
+    assert result.returncode == 1
+    assert "pip install 'hamer[train]'" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+@pytest.fixture
+def hydra() -> None:
+    pytest.importorskip("hydra", reason="training needs the extra: pip install 'hamer[train]'")
+    pytest.importorskip("lightning", reason="training needs the extra: pip install 'hamer[train]'")
+
+
+@pytest.mark.usefixtures("hydra")
+def test_the_configuration_is_shown_and_nothing_done(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", "exp_name=shown", "experiment=tiny", "--cfg"]) == 0
+    assert OmegaConf.create(capsys.readouterr().out).MODEL.BACKBONE.EMBED_DIM == 192  # type: ignore[union-attr]
+    assert main(["train", "exp_name=shown", "--cfg", "hydra"]) == 0
+    assert "dir: ${paths.log_dir}/${task_name}/runs/${exp_name}" in capsys.readouterr().out
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.usefixtures("hydra")
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        (["data=mix_al", "exp_name=a"], "mix_all"),
+        (["extras.print_config=false"], "exp_name=NAME"),
+        (["exp_name=a", "extras.print_config=false", "trainer=cpu"], "vitpose_backbone.pth"),
+        (["exp_name=a", "launcher=slurm"], "-m"),
+        (["exp_name=a", "data=own"], "DATASETS.FILE=dataset.yaml"),
+    ],
+)
+def test_errors_are_a_line(
+    overrides: list[str],
+    words: str,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", *overrides]) == 1
+    error = capsys.readouterr().err
+    assert words in error
+    assert error.startswith("hamer: ")
+
+
+@pytest.mark.usefixtures("hydra")
+def test_a_sweep_runs_each_value(tmp_path: Path) -> None:
+    """Through hydra's own program; the runs are too badly set up to train, and each says so in its own folder."""
+    result = subprocess.run(
+        [sys.executable, str(REPOSITORY / "train.py"), "-m", "exp_name=sweep", "TRAIN.LR=1e-4,1e-5", "trainer=cpu"],
+        capture_output=True, text=True, env=_environment(), cwd=tmp_path, check=False,
+    )  # fmt: skip
+    assert result.returncode == 1
+    assert "vitpose_backbone.pth" in result.stderr
+    assert (tmp_path / "logs" / "train" / "multiruns" / "sweep" / "0" / ".hydra" / "overrides.yaml").is_file()
+
+
+def _environment() -> dict[str, str]:
+    paths = [str(REPOSITORY / "src"), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"}
