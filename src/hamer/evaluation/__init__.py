@@ -25,6 +25,8 @@ _HOMES = {
     "freihand_scores": "hamer.evaluation.scores",
     "ho3d_scores": "hamer.evaluation.scores",
     "reliability": "hamer.evaluation.confidence",
+    "reliability_of": "hamer.evaluation.confidence",
+    "reliability_svg": "hamer.evaluation.confidence_charts",
 }
 
 __all__ = sorted(_HOMES)
