@@ -51,7 +51,8 @@ def attend(q: Tensor, k: Tensor, v: Tensor, table_h: Tensor, table_w: Tensor, gr
     """
     batch, tokens, depth = q.shape
     in_rows, in_columns = relative_terms(q, table_h, table_w, grid)
-    q, k = q * depth**-0.5, k.transpose(1, 2)
+    q = q * depth**-0.5
+    k = k.transpose(1, 2).contiguous()  # once, where products in lower precision would do it for every part
     result = torch.empty_like(v)
     limit = _PAIRS_ON_GPU if q.is_cuda else _PAIRS
     together = max(1, limit // tokens**2)  # of B

@@ -79,7 +79,8 @@ class Attention(nn.Module):
         """
         padded = pad_to_windows(self.qkv(x), window, self.qkv.bias)
         mixed = join_windows(self.mix(split_windows(padded, window)), padded.shape[1:3])
-        return self.proj(mixed[:, : x.shape[1], : x.shape[2]])
+        # contiguous: torch multiplies a view of this kind row by row, with a copy of the weights for each
+        return self.proj(mixed[:, : x.shape[1], : x.shape[2]].contiguous())
 
 
 def pad_to_windows(x: Tensor, window: int, value: Tensor | float = 0.0) -> Tensor:
