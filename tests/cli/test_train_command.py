@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -118,3 +121,35 @@ def test_a_sweep_runs_each_value(tmp_path: Path) -> None:
 def _environment() -> dict[str, str]:
     paths = [str(REPOSITORY / "src"), *filter(None, [os.environ.get("PYTHONPATH")])]
     return {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"}
+
+
+@pytest.mark.usefixtures("hydra")
+def test_documented_commands_compose(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every `hamer train` of the page and of --help names choices and keys that exist."""
+    from hamer.configs.compose import compose
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "packed").mkdir()
+    for name in ("packed/dataset.yaml", "dataset.yaml"):
+        (tmp_path / name).write_text("OWN: {TYPE: ImageDataset, URLS: own.tar, epoch_size: 3}\n", encoding="utf-8")
+    texts = [(REPOSITORY / name).read_text(encoding="utf-8") for name in ("docs/training.md", "src/hamer/cli/train.py")]
+    commands = [
+        shlex.split(line)[2:] for text in texts for line in re.findall(r"^ *hamer train .*$", text, re.MULTILINE)
+    ]
+    assert len(commands) > 12
+    for words in commands:
+        overrides = [word for word in words if "=" in word]
+        for one in itertools.product(
+            *([f"{key}={value}" for value in _values(text)] for key, text in map(_parts, overrides))
+        ):
+            assert compose(one).exp_name
+
+
+def _parts(override: str) -> tuple[str, str]:
+    key, _, value = override.partition("=")
+    return key, value
+
+
+def _values(text: str) -> list[str]:
+    """The values of a sweep: those between commas, where they are not those of a list."""
+    return [text] if text.startswith("[") else text.split(",")
