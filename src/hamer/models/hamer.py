@@ -84,10 +84,17 @@ class HAMER(nn.Module):
             (B, 15, 3, 3), `betas` (B, 10); `pred_keypoints_3d` (B, 21, 3) and `pred_vertices` (B, V, 3) metres, without
             the translation; `pred_keypoints_2d` (B, 21, 2) crop widths from the crop's centre.
         """
-        image = self._checked(batch["img"])
+        return self.hands(self.features(batch["img"]))
+
+    def features(self, image: Tensor) -> Tensor:
+        """The backbone's feature map (B, C, 16, 12) of crops (B, 3, 256, 256), of which it sees the middle columns."""
+        image = self._checked(image)
         margin = (self.config.image_size - self.config.backbone.image_size[1]) // 2
-        features = self.backbone(image[..., margin : image.shape[-1] - margin])
-        with _no_autocast(image.device):  # millimetres do not survive half precision here
+        return self.backbone(image[..., margin : image.shape[-1] - margin])
+
+    def hands(self, features: Tensor) -> dict[str, Any]:
+        """What `forward` returns, from the feature map."""
+        with _no_autocast(features.device):  # millimetres do not survive half precision here
             parameters, pred_cam = self.mano_head(features.to(self.mano_head.init_cam.dtype))
             return self._decode(parameters, pred_cam)
 

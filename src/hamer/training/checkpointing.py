@@ -6,7 +6,8 @@ step. What only we have is one more key, `hamer_training`:
 
 * `parameters`: names of the optimised parameters, so that states find their place when other parts are frozen;
 * `base_weights`, `lora`: with adapters, `state_dict` has the merged weights, which every reader understands, and
-  training continues from these.
+  training continues from these;
+* `parts`: tensors that only the training needs (`HamerModule.training_parts`).
 """
 
 from __future__ import annotations
@@ -139,6 +140,10 @@ def finish(checkpoint: dict[str, Any], module: HamerModule) -> None:
     ours: dict[str, Any] = {"parameters": optimised_names(module)}
     adapted = lora_layers(module)
     tensors = checkpoint["state_dict"]
+    if module.training_parts:
+        ours["parts"] = {name: value for name, value in tensors.items() if name.startswith(module.training_parts)}
+        tensors = {name: value for name, value in tensors.items() if name not in ours["parts"]}
+        checkpoint["state_dict"] = tensors
     if adapted and tensors:  # with sharding, processes other than the first hold no tensors
         ours["lora"] = {name: value for name, value in tensors.items() if name.endswith(LORA_NAMES)}
         ours["base_weights"] = {f"{name}.weight": tensors[f"{name}.weight"] for name in adapted}
@@ -176,8 +181,11 @@ def _fitting_tensors(tensors: Mapping[str, Tensor], ours: Mapping[str, Any], mod
         tensors = {**tensors, **stored}
     elif adapted:
         logger.info("the checkpoint has no adapters for these layers: they start from its merged weights")
-    may_miss = (*MAY_MISS, *(name for name in adapted if name.endswith(LORA_NAMES)))
-    check_fit(own, tensors, source="the checkpoint", may_miss=may_miss, may_exceed=MAY_EXCEED)
+    tensors = {**tensors, **ours.get("parts", {})}
+    may_miss = (*MAY_MISS, *module.training_parts, *(name for name in adapted if name.endswith(LORA_NAMES)))
+    check_fit(
+        own, tensors, source="the checkpoint", may_miss=may_miss, may_exceed=(*MAY_EXCEED, *ours.get("parts", {}))
+    )
     return {name: tensors.get(name, value) for name, value in own.items()}
 
 
@@ -274,7 +282,8 @@ def load_module(
         hand = arrays_from_state_dict(weights.tensors)
     mano = None if hand is None else MANO(hand)
     module = cls(settings, mano=mano, mean_params=neutral_mean_params(), **arguments)
-    content = {"state_dict": weights.tensors, OURS: read_checkpoint(path).get(OURS) or {}}
+    ours = {} if weights.path.suffix == ".safetensors" else read_checkpoint(path).get(OURS)
+    content = {"state_dict": weights.tensors, OURS: ours or {}}
     adopt(content, module)
     module.load_state_dict(content["state_dict"])
     return module

@@ -52,9 +52,13 @@ class HamerModule(HAMER, LightningModule):
             nothing.
 
     Attributes:
+        training_parts: beginnings of names of tensors that only the training needs: a checkpoint keeps them apart, so that
+            `state_dict` is a plain HaMeR.
         options: the training's choices.
         failed_batch: the joint batch whose loss was not finite, for whoever handles the error; else None.
     """
+
+    training_parts: tuple[str, ...] = ()
 
     def __init__(
         self,
@@ -124,6 +128,7 @@ class HamerModule(HAMER, LightningModule):
             NonFiniteLossError: before anything was changed by this batch.
         """
         batch = joint_batch["img"]
+        self._require_captured(joint_batch)
         output = self(batch)
         with self._float32():
             total, losses = self.compute_loss(batch, output)
@@ -201,6 +206,13 @@ class HamerModule(HAMER, LightningModule):
             f"the loss must be finite, got {float(total.detach()):g} ({values}){self._where()}. Look at the batch's keypoints and "
             "parameters; else lower TRAIN.LR, set TRAIN.GRAD_CLIP_VAL, or train in bf16-mixed instead of 16"
         )
+
+    def _require_captured(self, joint_batch: Mapping[str, Any]) -> None:
+        if self.config.with_discriminator and "mocap" not in joint_batch:
+            raise ValueError(
+                "the discriminator learns from captured poses: batches must have 'mocap' beside 'img' (DATASETS.MOCAP), or "
+                "LOSS_WEIGHTS.ADVERSARIAL must be 0"
+            )
 
     def _where(self) -> str:
         return f" at global_step {self.global_step}"

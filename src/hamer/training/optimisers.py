@@ -1,7 +1,8 @@
 """Which parameters are trained, in the original's order, and by what: AdamW twice.
 
-Optimiser 0 has the head's parameters and then the backbone's, optimiser 1 the discriminator's; a checkpoint stores
-their states by these positions. What is frozen is left out.
+Optimiser 0 has the head's parameters and then the backbone's (and those that only a training has, such as a projection
+for distillation), optimiser 1 the discriminator's; a checkpoint stores their states by these positions. What is frozen
+is left out.
 """
 
 from __future__ import annotations
@@ -15,8 +16,12 @@ from hamer.training.options import TrainingOptions
 
 
 def generator_parameters(network: HAMER) -> dict[str, nn.Parameter]:
-    """Trained parameters of the head, then the backbone, by their names in the network."""
-    return _trained(network, "mano_head") | _trained(network, "backbone")
+    """Trained parameters of the head, then the backbone, then any others, by their names in the network."""
+    others = [name for name, _ in network.named_children() if name not in ("mano_head", "backbone", "discriminator")]
+    named: dict[str, nn.Parameter] = {}
+    for part in ("mano_head", "backbone", *others):
+        named |= _trained(network, part)
+    return named
 
 
 def discriminator_parameters(network: HAMER) -> dict[str, nn.Parameter]:

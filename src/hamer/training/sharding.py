@@ -28,7 +28,7 @@ else:
 
 
 def shard(network: HAMER, device_mesh: Any) -> None:
-    """Cut up `network` in place: each block, the rest of the backbone, the head.
+    """Cut up `network` in place: each block, the rest of the backbone, the head, and whatever else a training adds.
 
     The discriminator and the hand's buffers stay whole everywhere (`hamer.training.adversary`).
 
@@ -43,7 +43,9 @@ def shard(network: HAMER, device_mesh: Any) -> None:
     if isinstance(network.backbone, FSDPModule):
         return
     mesh = device_mesh["data_parallel"]
-    for part in (*network.backbone.blocks, network.backbone, network.mano_head):
+    whole = (network.mano, getattr(network, "discriminator", None))
+    parts = [part for part in network.children() if part not in whole]
+    for part in (*network.backbone.blocks, *parts):  # a part's blocks before the part
         fully_shard(part, mesh=mesh)
 
 
