@@ -182,3 +182,23 @@ def test_ground_truth_joins_in(golden_cfg: Any, teacher: Any, golden_batch: Any)
 def test_options_that_make_no_sense_are_refused(distill: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         DistillationOptions.from_cfg({"DISTILL": distill})
+
+
+def test_the_command_composes_a_student(tmp_path: Path) -> None:
+    """For each size: the configuration makes a network, whose weights are the student's alone."""
+    pytest.importorskip("hydra", reason="training needs the extra: pip install 'hamer[train]'")
+    from hamer.cli import build_parser
+    from hamer.cli.distill import overrides_of
+    from hamer.configs.compose import compose
+    from hamer.models import HamerConfig
+
+    teacher = tmp_path / "it's a teacher, v=1.ckpt"
+    for size, width in (("s", 384), ("b", 768), ("l", 1024)):
+        args = build_parser().parse_args(
+            ["distill", "--teacher", str(teacher), "--student", size, "exp_name=x", "DISTILL.GROUND_TRUTH=0.5"]
+        )
+        cfg = compose(overrides_of(args))
+        config = HamerConfig.from_cfg({"MODEL": cfg.MODEL, "LOSS_WEIGHTS": cfg.LOSS_WEIGHTS})
+        assert (config.backbone.width, config.with_discriminator) == (width, False)
+        options = DistillationOptions.from_cfg(cfg)
+        assert (options.teacher, options.ground_truth) == (str(teacher), 0.5)
