@@ -40,6 +40,16 @@ def test_random_states_go_through_a_file(tmp_path: Path) -> None:
     assert drawn() != expected
 
 
+def test_each_process_takes_its_row() -> None:
+    own = RandomState().state_dict()
+    expected = drawn()
+    stacked = {name: torch.cat([torch.zeros_like(value), value]) for name, value in own.items()}
+    continued: Any = RandomState()
+    continued.load_state_dict(stacked)
+    continued.on_train_batch_start(SimpleNamespace(global_rank=1), None, None, 0)
+    assert drawn() == expected
+
+
 def test_a_process_more_draws_its_own_numbers(caplog: pytest.LogCaptureFixture) -> None:
     continued: Any = RandomState()
     continued.load_state_dict(RandomState().state_dict())

@@ -124,9 +124,10 @@ class RandomState(Callback):
         if len(state["torch"]) <= rank:
             logger.warning("the checkpoint is of %d processes: this one draws new numbers", len(state["torch"]))
             return
-        torch.set_rng_state(state["torch"][rank].to("cpu", torch.uint8))
+        # Copies: torch takes a state from the beginning of its memory, also for a row further on.
+        torch.set_rng_state(state["torch"][rank].clone())
         if "cuda" in state and torch.cuda.is_available():
-            torch.cuda.set_rng_state(state["cuda"][rank].to("cpu", torch.uint8))
+            torch.cuda.set_rng_state(state["cuda"][rank].clone())
         random.setstate((3, tuple(state["python"][rank].tolist()), None))
         numbers = state["numpy"][rank].cpu().numpy()
         np.random.set_state(("MT19937", numbers[:-1].astype(np.uint32), int(numbers[-1]), 0, 0.0))  # noqa: NPY002

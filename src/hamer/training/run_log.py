@@ -41,9 +41,10 @@ def log_file(folder: TrainingFolder, *, writing: bool) -> Iterator[None]:
 @contextmanager
 def quiet_lightning(settings: ConfigNode) -> Iterator[None]:
     """Keep Lightning's advertisements and its advice that does not apply away; everything with ignore_warnings."""
-    told = logging.getLogger("lightning.pytorch")
-    before = told.level
-    told.setLevel(logging.WARNING)
+    told = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+    before = [each.level for each in told]
+    for each in told:
+        each.setLevel(logging.WARNING)
     try:
         with warnings.catch_warnings():
             for text in _NOT_FOR_US:
@@ -52,7 +53,8 @@ def quiet_lightning(settings: ConfigNode) -> Iterator[None]:
                 warnings.simplefilter("ignore")
             yield
     finally:
-        told.setLevel(before)
+        for each, level in zip(told, before, strict=True):
+            each.setLevel(level)
 
 
 _NOT_FOR_US = (
@@ -61,6 +63,7 @@ _NOT_FOR_US = (
     ".*your dataloader is not resumable.*",  # the data module keeps the position, not its loader
     ".*callbacks used to create the checkpoint need to be provided.*",  # a checkpoint of other settings, or the original's
     ".*Checkpoint directory .* exists and is not empty.*",
+    ".*It is recommended to use .self.log.*sync_dist=True.*",  # the bar shows the first process's loss
     ".*The dirpath has changed from.*",
     ".*isinstance.treespec, LeafSpec.*",
 )
