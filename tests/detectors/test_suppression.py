@@ -310,7 +310,7 @@ def on_the_floor(points: np.ndarray) -> None:
         (in_one_spot, "its joints are all in one spot"),
         (as_long_as_an_arm, "m apart by the body's size"),
         (scattered, "its joints are scattered"),
-        (on_the_floor, "it is far from the arm that it should hang on"),
+        (on_the_floor, "it is far from the arm that it should hang on (3.3 of its own lengths)"),
     ],
 )
 def test_phantoms(change: Any, reason: str) -> None:
@@ -331,6 +331,12 @@ def test_a_true_hand_seen_in_part_stays() -> None:
 def test_a_hand_seen_surely_stays_whomever_it_is_of() -> None:
     keypoints = phantom(on_the_floor)
     keypoints[RIGHT_HAND, 2] = 0.85
+    assert len(searched(keypoints)) == 2
+
+
+def test_without_its_wrist_nothing_is_said_of_how_far_a_hand_may_be() -> None:
+    keypoints = phantom(on_the_floor)
+    keypoints[10, 2] = 0.1
     assert len(searched(keypoints)) == 2
 
 

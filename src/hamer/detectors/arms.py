@@ -81,11 +81,15 @@ class Body:
         wrists, elbows, shoulders = (keypoints[list(pair)] for pair in (WRISTS, ELBOWS, SHOULDERS))
         return cls(wrists, elbows, shoulders, *_scales(keypoints, box))
 
+    def sees_wrist(self, side: int) -> bool:
+        """Whether the body's wrist of `side` is evidence."""
+        return bool(self.wrists[side, 2] > _SEEN)
+
     def support(self, hand: SeenHand, side: int | None = None) -> int:
         """Whether the arm of `side` (the hand's own by default) leads to `hand`: 1 it does, -1 it does not, 0 not known."""
         side = hand.side if side is None else side
         metre = self.scale or 0.0
-        if self.wrists[side, 2] > _SEEN:
+        if self.sees_wrist(side):
             distance = hand.distance_to(self.wrists[side, :2])
             return _verdict(distance, *(max(part * hand.extent, least * metre) for part, least in (_AT, _NOT_AT)))
         if self.elbows[side, 2] > _SEEN and metre:

@@ -194,9 +194,11 @@ class _Search:
 
     def _on_no_arm(self, hand: SeenHand) -> str | None:
         """Why `hand` is not at the end of its arm, or None where it may be, or is seen too well to be nothing."""
-        if hand.score >= _SURE or self.bodies[hand.person].support(hand) != -1:
+        body = self.bodies[hand.person]
+        if hand.score >= _SURE or not body.sees_wrist(hand.side) or body.support(hand) != -1:
             return None
-        return "it is far from the arm that it should hang on"
+        lengths = hand.distance_to(body.wrists[hand.side, :2]) / hand.extent
+        return f"it is far from the arm that it should hang on ({lengths:.1f} of its own lengths)"
 
 
 def _mean_phalanx(hand: SeenHand) -> float | None:
