@@ -71,9 +71,16 @@ class SingleHead(nn.Module):
         self.box_predictor = FastRCNNPredictor(CLASSES)
 
     def forward(
-        self, features: Sequence[Tensor], boxes: Sequence[Tensor], sizes: Sequence[tuple[int, int]]
+        self,
+        features: Sequence[Tensor],
+        boxes: Sequence[Tensor],
+        sizes: Sequence[tuple[int, int]],
+        score_threshold: float = 0.0,
     ) -> list[Judged]:
-        """Maps (N, C, H, W) of p2 to p5 and boxes (K_n, 4) of each picture to boxes (K_n, 4 C) and scores."""
+        """Maps (N, C, H, W) of p2 to p5 and boxes (K_n, 4) of each picture to boxes (K_n, 4 C) and scores.
+
+        `sizes` and `score_threshold` are those of `CascadeHeads`; a single head has no use for them.
+        """
         logits, deltas = self.box_predictor(self.box_head(pool_boxes(features, boxes)))
         moved = decode_boxes(torch.cat(list(boxes)), deltas, STAGE_WEIGHTS[0])
         counts = [len(b) for b in boxes]
@@ -93,21 +100,45 @@ class CascadeHeads(nn.Module):
         return self.box_predictor[index](self.box_head[index](pool_boxes(features, boxes)))
 
     def forward(
-        self, features: Sequence[Tensor], boxes: Sequence[Tensor], sizes: Sequence[tuple[int, int]]
+        self,
+        features: Sequence[Tensor],
+        boxes: Sequence[Tensor],
+        sizes: Sequence[tuple[int, int]],
+        score_threshold: float = 0.0,
     ) -> list[Judged]:
-        """Maps (N, C, H, W) of p2 to p5 and boxes (K_n, 4) of each picture to moved boxes (K_n, 4) and scores.
+        """What becomes of boxes.
 
-        `sizes` (height, width) without padding: boxes are clipped to them between the heads. Those that become empty are
-        kept.
+        Args:
+            features: maps (N, C, H, W) of p2 to p5.
+            boxes: (K_n, 4) of each picture.
+            sizes: (height, width) of each without padding; boxes are clipped to it between the heads. Those that become
+                empty are kept.
+            score_threshold: boxes that cannot score above it, whatever the heads to come say, may be left out: with
+                0.5 those of which the first two heads together think less than a half.
+
+        Returns:
+            moved boxes (K_n or fewer, 4) and scores of each picture.
         """
-        counts = [len(b) for b in boxes]
         current = list(boxes)
-        total = features[0].new_zeros(sum(counts), CLASSES + 1, dtype=torch.float32)
+        totals = [b.new_zeros(len(b), CLASSES + 1, dtype=torch.float32) for b in boxes]
         for index, weights in enumerate(STAGE_WEIGHTS):
             if index:
+                current, totals = _still_possible(current, totals, len(STAGE_WEIGHTS) - index, score_threshold)
                 current = [clip_boxes(b, size) for b, size in zip(current, sizes, strict=True)]
+            counts = [len(b) for b in current]
             logits, deltas = self.stage(index, features, current)
-            total = total + logits.softmax(-1)
+            totals = [t + p for t, p in zip(totals, logits.softmax(-1).split(counts), strict=True)]
             current = list(decode_boxes(torch.cat(current), deltas, weights).split(counts))
-        scores = (total / len(STAGE_WEIGHTS)).split(counts)
-        return [Judged(*pair) for pair in zip(current, scores, strict=True)]
+        return [Judged(b, total / len(STAGE_WEIGHTS)) for b, total in zip(current, totals, strict=True)]
+
+
+def _still_possible(
+    boxes: list[Tensor], totals: list[Tensor], heads_left: int, score_threshold: float
+) -> tuple[list[Tensor], list[Tensor]]:
+    """The boxes (K_n, 4) of which some class can still reach the mean score, and their sums of scores (K_n, C + 1)."""
+    needed = score_threshold * len(STAGE_WEIGHTS) - heads_left - 1e-4  # a rounding error on the safe side
+    if needed <= 0:
+        return boxes, totals
+    # what is not finite is kept, for the selection to find and report
+    chosen = [~(total[:, :-1].amax(1) <= needed) for total in totals]
+    return [b[c] for b, c in zip(boxes, chosen, strict=True)], [t[c] for t, c in zip(totals, chosen, strict=True)]

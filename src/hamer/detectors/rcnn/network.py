@@ -42,7 +42,7 @@ class TwoStageNetwork(nn.Module):
         self, features: Sequence[Tensor], boxes: Sequence[Tensor], sizes: Sequence[tuple[int, int]], rule: SelectionRule
     ) -> list[Selected]:
         """Detections from given boxes (K_n, 4) of each picture instead of proposals."""
-        judged = self.roi_heads(features, boxes, sizes)
+        judged = self.roi_heads(features, boxes, sizes, rule.score_threshold)
         return [
             select_detections(found.boxes, found.scores, size, rule) for found, size in zip(judged, sizes, strict=True)
         ]

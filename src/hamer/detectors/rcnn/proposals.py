@@ -5,6 +5,7 @@ Letters: N pictures, A anchors at a pixel (3), H, W map, K proposals.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -15,6 +16,8 @@ from hamer.detectors.rcnn.anchors import ASPECTS, SIZES, STRIDES, grid_anchors
 from hamer.detectors.rcnn.box_coding import clip_boxes, decode_boxes, has_area
 from hamer.detectors.rcnn.layers import Conv2d
 from hamer.detectors.rcnn.nms import batched_nms
+
+_LOG = logging.getLogger(__name__)
 
 #: Proposals taken from each level, IoU over which the worse one of a level goes, proposals kept in all.
 _BEST_OF_LEVEL, _OVERLAP, _KEPT = 1000, 0.7, 1000
@@ -93,6 +96,12 @@ def _best_of_level(logits: Tensor, deltas: Tensor, stride: int, size: int) -> tu
 def _choose(boxes: Tensor, logits: Tensor, level: Tensor, size: tuple[int, int]) -> Proposals:
     """Of one picture: clipped, without empty or non-finite ones, suppressed level by level, the best of all levels."""
     finite = boxes.isfinite().all(-1) & logits.isfinite()
+    if not bool(finite.all()):
+        _LOG.warning(
+            "%d of %d proposals have numbers that are not finite and are dropped: weights are damaged or the precision is too low",
+            int((~finite).sum()),
+            len(finite),
+        )
     boxes = clip_boxes(boxes, size)
     valid = finite & has_area(boxes)
     boxes, logits, level = boxes[valid], logits[valid], level[valid]
