@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import struct
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -187,6 +188,20 @@ def test_malicious_pickle_executes_nothing(
     with pytest.raises(UnsafeFileError, match="nothing was executed"):
         load_network(build, path, "regnety")
     assert not (tmp_path / "executed").exists()
+
+
+def test_forged_memo_takes_no_memory(tmp_path: Path, arrays: dict[str, np.ndarray]) -> None:
+    """The unpickler would set aside 8 bytes for each of 4 billion numbers."""
+    put = b"r\xff\xff\xff\xff"
+    (tmp_path / "w.pkl").write_bytes(b"\x80\x02K\x01" + put + b".")
+    zipped = tmp_path / "w.pth"
+    with zipfile.ZipFile(zipped, "w") as archive:
+        archive.writestr("w/data.pkl", b"\x80\x02K\x01" + put + b".")
+    behind = pickle.dumps({"model": arrays}, protocol=2).removesuffix(b".") + put + b"."
+    (tmp_path / "behind.pkl").write_bytes(behind)
+    for name in ("w.pkl", "w.pth", "behind.pkl"):
+        with pytest.raises(WeightsError, match="memo number 4294967295"):
+            load_network(build, tmp_path / name, "regnety")
 
 
 def test_nan(tmp_path: Path, arrays: dict[str, np.ndarray]) -> None:

@@ -7,6 +7,7 @@ do as well, at eight times the cost, which training pays for every sample.
 from __future__ import annotations
 
 import pickletools
+from mmap import mmap
 from struct import Struct
 
 _STOP, _PUT, _BINPUT, _LONG_BINPUT = b"."[0], b"p"[0], b"q"[0], b"r"[0]
@@ -33,12 +34,18 @@ def _argument_lengths() -> list[int | Struct | None]:
 _LENGTHS = _argument_lengths()
 
 
-def check_stream(data: bytes) -> None:
-    """A ValueError where an instruction reaches beyond the data, is unknown, or names a memo number beyond the data's length.
+def check_stream(data: bytes | mmap, start: int = 0, memo: int | None = None) -> None:
+    """A ValueError where an instruction reaches beyond the data, is unknown, or names a memo number beyond `memo`.
 
     An unpickler would set aside 8 bytes for every memo number below the one named: 32 GB for a forged one.
+
+    Args:
+        data: what holds the pickle.
+        start: where the pickle begins in it.
+        memo: the highest memo number that is believed; None for the data's length.
     """
-    position, end = 0, len(data)
+    position, end = start, len(data)
+    memo = end if memo is None else memo
     while position < end:
         code = data[position]
         length = _LENGTHS[code]
@@ -46,17 +53,17 @@ def check_stream(data: bytes) -> None:
         if isinstance(length, int):
             if length > 0:
                 if code == _BINPUT:
-                    _check_memo(data[position] if position < end else 0, end)
+                    _check_memo(data[position] if position < end else 0, memo)
                 elif code == _LONG_BINPUT and position + 4 <= end:
-                    _check_memo(_UINT4.unpack_from(data, position)[0], end)
+                    _check_memo(_UINT4.unpack_from(data, position)[0], memo)
                 position += length
             elif length == _LINE:
-                start = position
+                line = position
                 position = _after_line(data, position)
                 if code in _TWO_LINES:
                     position = _after_line(data, position)
                 elif code == _PUT:
-                    _check_memo(int(data[start : position - 1]), end)
+                    _check_memo(int(data[line : position - 1]), memo)
             elif code == _STOP:
                 return
         elif isinstance(length, Struct):
@@ -69,13 +76,13 @@ def check_stream(data: bytes) -> None:
     raise ValueError(f"the pickle of {end} bytes ends before its last instruction")
 
 
-def _after_line(data: bytes, position: int) -> int:
+def _after_line(data: bytes | mmap, position: int) -> int:
     found = data.find(b"\n", position)
     if found < 0:
         raise ValueError(f"the line at byte {position} has no end")
     return found + 1
 
 
-def _check_memo(number: int, size: int) -> None:
-    if number > size:
-        raise ValueError(f"memo number {number} in a pickle of {size} bytes")
+def _check_memo(number: int, highest: int) -> None:
+    if number > highest:
+        raise ValueError(f"memo number {number} where {highest} is the highest believed")

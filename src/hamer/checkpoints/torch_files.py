@@ -10,16 +10,19 @@ from __future__ import annotations
 import struct
 import zipfile
 from collections.abc import Callable
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 import torch
 from torch import Tensor
 
+from hamer.checkpoints.opcode_walk import check_stream
 from hamer.checkpoints.unpickling import AllowListUnpickler
 from hamer.errors import UnsafeFileError, WeightsError
 
 _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
+_MOST_MEMO = 10_000_000  # for a number beyond it the unpickler would set aside more than 160 MB
 _DTYPES = {
     "Float": torch.float32,
     "Double": torch.float64,
@@ -119,6 +122,8 @@ def _load_zip(path: Path) -> Any:
         if f"{root}/byteorder" in archive.namelist() and archive.read(f"{root}/byteorder") != b"little":
             raise WeightsError(f"{path} was saved on a big-endian machine; convert it to safetensors there")
         storages = _ZipStorages(path, file, archive, root)
+        _refuse_bomb(path, archive.getinfo(pickles[0]))
+        check_stream(archive.read(pickles[0]), memo=_MOST_MEMO)
         with archive.open(pickles[0]) as stream:
             return TorchUnpickler(stream, str(path), storages).load()  # type: ignore[arg-type]
 
@@ -145,8 +150,7 @@ class _ZipStorages:
         if entry.file_size != n_bytes:
             raise damaged(self._path, f"storage {key} has {entry.file_size} bytes, its tensors need {n_bytes}")
         if entry.compress_type != zipfile.ZIP_STORED:
-            if n_bytes > 2**20 + 100 * entry.compress_size:  # weights hardly compress: this would fill the memory
-                raise damaged(self._path, f"storage {key} unpacks to {n_bytes:,} bytes from {entry.compress_size:,}")
+            _refuse_bomb(self._path, entry)
             return _storage_of(self._archive.read(entry))
         start = self._data_start(entry)
         if start + n_bytes > self._size:
@@ -164,6 +168,12 @@ class _ZipStorages:
         return entry.header_offset + 30 + name_length + extra_length
 
 
+def _refuse_bomb(path: Path, entry: zipfile.ZipInfo) -> None:
+    """Weights hardly compress: an entry that does would fill the memory."""
+    if entry.file_size > 2**20 + 100 * entry.compress_size:
+        raise damaged(path, f"{entry.filename} unpacks to {entry.file_size:,} bytes from {entry.compress_size:,}")
+
+
 def _storage_of(data: bytes) -> torch.UntypedStorage:
     if not data:
         return torch.UntypedStorage(0)
@@ -175,18 +185,22 @@ def _storage_of(data: bytes) -> torch.UntypedStorage:
 
 def _load_legacy(path: Path) -> Any:
     size = path.stat().st_size
-    with path.open("rb") as file:
-        _refuse_other_kinds(path, file.read(512))
-        file.seek(0)
+    with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as content:
+        _refuse_other_kinds(path, content[:512])
         storages = _LegacyStorages(path, size)
-        first = TorchUnpickler(file, str(path), storages).load()
+
+        def next_pickle() -> Any:
+            check_stream(content, file.tell(), _MOST_MEMO)
+            return TorchUnpickler(file, str(path), storages).load()
+
+        first = next_pickle()
         if first != _LEGACY_MAGIC:
             return first  # a plain pickle: detectron2 keeps its weights as NumPy arrays in one
         for _ in ("protocol version", "sizes of C types"):
-            TorchUnpickler(file, str(path), storages).load()
-        content = TorchUnpickler(file, str(path), storages).load()
-        storages.fill(file, TorchUnpickler(file, str(path), storages).load())
-    return content
+            next_pickle()
+        weights = next_pickle()
+        storages.fill(file, next_pickle())
+    return weights
 
 
 def _refuse_other_kinds(path: Path, start: bytes) -> None:
