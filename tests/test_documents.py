@@ -42,7 +42,8 @@ def test_links_lead_somewhere(document: Path) -> None:
 def test_commands_parse() -> None:
     lines = commands()
     assert len(lines) > 15
-    for line in (line for line in lines if len(line.split()) > 2):  # shorter ones only mention a command
+    mention = re.compile(r"hamer \w+( pack| check)?")  # without arguments
+    for line in (line for line in lines if not mention.fullmatch(line)):
         words = shlex.split(line.replace("NAME", "mano"), comments=True)[1:]
         args = build_parser().parse_args(words)  # exits, and fails the test, for a flag that does not exist
         assert args.run

@@ -104,6 +104,7 @@ FAULTS: dict[str, tuple[Callable[[dict[str, Any]], Any], str, bool]] = {
     "shares of the picture": (lambda s: s["keypoints_2d"].__imul__([1 / 320, 1 / 240, 1]), "keypoints_2d", True),
     "no joint": (_edited("keypoints_2d", (slice(None), 2), 0.0), "keypoints_2d", False),
     "double": (lambda s: s.__setitem__("betas", s["betas"].astype(float)), "dtype", False),
+    "no wrist": (_edited("keypoints_3d", (0, 3), 0.0), "root", True),
     "millimetres": (lambda s: s["keypoints_3d"].__imul__([1000, 1000, 1000, 1]), "keypoints_3d", False),
     "mirrored": (lambda s: s["keypoints_3d"].__imul__([-1, 1, 1, 1]), "mirrored", False),
     "upside down": (lambda s: s["keypoints_3d"].__imul__([1, -1, 1, 1]), "projection", False),

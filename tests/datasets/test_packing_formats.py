@@ -14,6 +14,7 @@ from hamer.datasets.checking.consistency import fit_residual
 from hamer.datasets.packing import SourceOptions, pack, read_annotations
 from hamer.datasets.packing.hamer_json import read_hand
 from hamer.datasets.packing.interhand import TO_OPENPOSE
+from hamer.datasets.packing.samples import hand_sample
 from hamer.datasets.packing.sources import kind_of
 from hamer.geometry.mirroring import mirror_axis_angle
 from hamer.geometry.rotations import aa_to_rotmat
@@ -213,6 +214,13 @@ def test_points_follow_from_joints_and_camera(made_up_hands: Any, tmp_path: Path
     assert (read.keypoints_2d[:, 2] == 0.5).all()
     with pytest.raises(ValueError, match="box or keypoints_2d"):
         read_hand(entry, None, tmp_path)
+
+
+def test_joints_without_a_wrist_are_no_label(made_up_hands: Any, tmp_path: Path) -> None:
+    hand = made_up_hands.hand(9)
+    joints = [None, *hand.joints[1:].tolist()]
+    sample = hand_sample(read_hand(hand.entry(keypoints_3d=joints), None, tmp_path))
+    assert not sample["keypoints_3d"][:, 3].any()
 
 
 def test_made_up_hands_agree_with_themselves(made_up_hands: Any) -> None:

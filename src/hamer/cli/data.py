@@ -51,7 +51,7 @@ errors are what training would fail on or learn nonsense from; warnings are wort
 examples:
   hamer data check packed
   hamer data check 'packed/{000000..000012}.tar' --draw 24
-  hamer data check dataset.yaml hamer_training_data/freihand_mocap.npz --json > report.json
+  hamer data check packed/dataset.yaml hamer_training_data/freihand_mocap.npz --json
 """
 
 
@@ -165,8 +165,8 @@ def run_check(args: argparse.Namespace) -> int:
     findings = Findings(Statistics(training_filters(args.config)))
     files = files_to_check(args.paths)
     for file in _bar(files):
-        findings.files.append(str(file))
         if not file.is_file():
+            findings.files.append(str(file))
             findings.add_problems(str(file), [Problem("missing", "there is no such file")])
         elif file.suffix == ".npz":
             check_npz(file, findings)

@@ -29,6 +29,7 @@ EVALUATION_FIELDS: dict[str, tuple[int, ...]] = {
 def check_npz(path: Path, findings: Findings) -> None:
     """Examine a mocap file (hand_pose, betas) or an annotation file (imgname, center, scale ...)."""
     problems: list[Problem] = []
+    findings.files.append(str(path))
     try:
         arrays = read_npz(path)
     except (HamerError, ValueError, OSError, EOFError, zipfile.BadZipFile) as error:

@@ -148,6 +148,8 @@ def _check_keypoints(values: Mapping[str, np.ndarray], width: int, height: int) 
 
 def _check_parameters(values: Mapping[str, np.ndarray]) -> Iterator[Problem]:
     points, confident = values["keypoints_3d"][:, :3], values["keypoints_3d"][:, 3] > 0
+    if confident.any() and not confident[0]:
+        yield Problem("root", "keypoints_3d must label the wrist where they label any joint: losses are relative to it")
     if confident[0] and confident[9]:
         palm = float(np.linalg.norm(points[9] - points[0]))
         if not _PALM_METRES[0] <= palm <= _PALM_METRES[1]:

@@ -37,6 +37,7 @@ class Examined:
 def check_tar(path: Path, findings: Findings, *, workers: int = 1, show: Show | None = None) -> None:
     """Examine every sample of the tar at `path`; what is found goes to `findings`, sound hands to `show`."""
     problems: list[Problem] = []
+    findings.files.append(str(path))
     empty = True
     for sample in _examined(tar_samples(path, problems), workers):
         empty = False

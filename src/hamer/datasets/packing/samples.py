@@ -38,7 +38,7 @@ def hand_sample(
         extra["source"] = source
     return {
         "keypoints_2d": _or_zeros(hand.keypoints_2d, (21, 3)),
-        "keypoints_3d": _or_zeros(hand.keypoints_3d, (21, 4)),
+        "keypoints_3d": _with_root(_or_zeros(hand.keypoints_3d, (21, 4))),
         "center": ((box[:2] + box[2:]) / 2).astype(np.float32),
         "scale": ((box[2:] - box[:2]) * box_factor / 200.0).astype(np.float32),
         "hand_pose": _or_zeros(hand.hand_pose, (48,)),
@@ -48,6 +48,11 @@ def hand_sample(
         "has_betas": _flag(hand.betas is not None),
         "extra_info": extra,
     }
+
+
+def _with_root(joints: np.ndarray) -> np.ndarray:
+    """Joints (21, 4), none of them labelled where the wrist is not: the loss is of positions relative to it."""
+    return joints if joints[0, 3] > 0 else joints * np.array([1, 1, 1, 0], np.float32)
 
 
 def _or_zeros(array: np.ndarray | None, shape: tuple[int, ...]) -> np.ndarray:
