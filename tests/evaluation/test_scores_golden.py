@@ -12,8 +12,7 @@ import torch
 from hamer.evaluation import freihand_scores, ho3d_scores
 from hamer.evaluation.metrics import pa_mpjpe, pa_mpjpe_reflecting
 
-ROUNDING = 6e-7  # the golden figures were written with six decimals
-PROGRAMS = 1e-5  # what two double-precision programs agree to, says the golden data's description
+ROUNDING = 5.001e-7  # the golden figures were written with six decimals
 
 
 @pytest.fixture(scope="module")
@@ -34,9 +33,7 @@ def test_equal_to_the_public_program(golden, points, program, score) -> None:
     )
     assert list(found) == list(expected)
     for name, value in expected.items():
-        assert found[name] == pytest.approx(value, abs=PROGRAMS), name
-        if not name.endswith("auc3d"):
-            assert found[name] == pytest.approx(value, abs=ROUNDING), name
+        assert found[name] == pytest.approx(value, abs=ROUNDING), name
     assert sum(told) == len(points["gt_joints"])
 
 

@@ -36,6 +36,6 @@ def area(errors: Float[Tensor, "*shape"], *, limit: float = LIMIT, steps: int = 
     first = torch.searchsorted(
         edges, errors.double().contiguous()
     )  # the first threshold that the distance is not above
-    trapezoids = (steps - 0.5 - first) / (steps - 1)
+    trapezoids = (steps - 0.5 - first.double()) / (steps - 1)
     share = trapezoids.where(first > 0, 1.0).where(first < steps, 0.0)
     return share.where(~errors.isnan(), torch.nan).to(errors.dtype)
