@@ -37,8 +37,8 @@ examples:
   hamer data pack --annotations my_hands.json --img_folder photos --out_folder packed
   hamer data pack --annotations demo_out --img_folder photos --out_folder packed --min_score 0.8
   hamer data pack --annotations FreiHAND_pub_v2 --mano MANO_RIGHT.pkl --out_folder packed/freihand
-  hamer data pack --annotations coco_wholebody_train_v1.0.json --img_folder train2017 --out_folder packed/cocow \\
-      --name COCOW-OWN --licence "CC BY 4.0 (annotations)" --source https://github.com/jin-s13/COCO-WholeBody
+  hamer data pack --annotations coco_wholebody_train_v1.0.json --img_folder train2017 --out_folder packed/cocow --max_side 640
+  hamer data pack --annotations mine.json --out_folder packed --name LAB-TRAIN --licence "CC BY 4.0" --source "our lab"
 """
 _CHECK = """\
 Look over files for training: tars, brace patterns, folders of tars, lists of data sets (dataset.yaml), mocap and annotation
