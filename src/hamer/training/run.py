@@ -26,6 +26,7 @@ from hamer.models.mano_head import neutral_mean_params
 from hamer.models.mano_wrapper import MANO
 from hamer.training.callbacks import FailedBatch, LastCheckpoint, RandomState
 from hamer.training.checkpointing import SafeCheckpointIO, load_module
+from hamer.training.distillation import build_student
 from hamer.training.folder import TrainingFolder
 from hamer.training.module import HamerModule, NonFiniteLossError
 from hamer.training.previews import Previews
@@ -143,6 +144,8 @@ def build_module(settings: ConfigNode, *, resuming: bool = False) -> HamerModule
         FileNotFoundError: the weights to start from are not there.
     """
     previews = Previews(int(settings.get("EXTRA", {}).get("NUM_LOG_IMAGES", 4)))
+    if settings.get("DISTILL"):
+        return build_student(settings, previews=previews, resuming=resuming)
     hand = load_open_hand() if settings.MANO.MODEL_PATH == OPEN_HAND else None
     start = settings.TRAIN.get("START_FROM")
     if start and not resuming:
@@ -258,6 +261,9 @@ def _run(
             f"(now {settings.TRAIN.BATCH_SIZE}), +MODEL.BACKBONE.GRADIENT_CHECKPOINTING=true, trainer.precision=bf16-mixed, "
             "tuning=lora, tuning=frozen"
         ) from error
+    for name, reasons in data.skipped().items():
+        told = ", ".join(f"{count} {reason}" for reason, count in reasons.items())
+        logger.warning("data set %s: %d samples were skipped: %s", name, sum(reasons.values()), told)
     measured = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("val/")}
     return TrainingOutcome(folder, trainer.global_step, stopped_by, measured)
 
