@@ -127,6 +127,19 @@ def test_pooling_is_the_mean_of_samples(most: int, monkeypatch: pytest.MonkeyPat
         np.testing.assert_allclose(ours[n].numpy(), sample_by_sample(features[index], box, 5, 0.25), atol=2e-5)
 
 
+def test_boxes_that_are_no_numbers_give_zeros() -> None:
+    boxes = torch.tensor([[0.0, float("nan"), 1.0, 6.0, 6.0], [0.0, 1.0, 1.0, 6.0, 6.0]])
+    ours = plain_roi_align(torch.ones(1, 2, 8, 8), boxes, 3, spatial_scale=1.0)
+    torch.testing.assert_close(ours.flatten(1).mean(1), torch.tensor([0.0, 1.0]))
+
+
+def test_boxes_longer_than_any_usual_map() -> None:
+    features = torch.arange(300.0).repeat(1, 1, 2, 1)
+    ours = plain_roi_align(features, torch.tensor([[0.0, 0.0, 0.0, 300.0, 2.0]]), 2, spatial_scale=1.0)
+    # column x holds the value x at x + 0.5 px, so the halves' centres at 75 and 225 px hold half less
+    torch.testing.assert_close(ours[0, 0, 0], torch.tensor([74.5, 224.5]), rtol=0, atol=0.01)
+
+
 def test_a_list_of_boxes_is_one_for_each_picture() -> None:
     features = torch.stack([torch.zeros(1, 8, 8), torch.ones(1, 8, 8)])
     box = torch.tensor([[1.0, 1.0, 6.0, 6.0]])

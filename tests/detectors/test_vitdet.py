@@ -178,6 +178,15 @@ def test_maps_that_are_not_finite_give_nothing_and_a_warning(caplog: pytest.LogC
     assert "not finite" in caplog.text
 
 
+def test_a_head_that_gives_no_numbers_is_reported(caplog: pytest.LogCaptureFixture) -> None:
+    network = vitdet_network(TINY).eval()
+    network.roi_heads.box_predictor[0].bbox_pred.bias.data[1] = float("nan")
+    with caplog.at_level(logging.WARNING):
+        (found,) = network(torch.zeros(1, 3, 128, 128), [(128, 100)], VitDet.selection)
+    assert len(found.boxes) == 0
+    assert "boxes have numbers that are not finite" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("options", "field"),
     [

@@ -19,7 +19,7 @@ def pyramid_levels(boxes: Tensor) -> Tensor:
     """Level of each box (..., 4): 2 for p2, to 5; one more for each doubling of the side (Lin et al. 2017, equation 1)."""
     area = (boxes[..., 2] - boxes[..., 0]) * (boxes[..., 3] - boxes[..., 1])
     level = (_USUAL_LEVEL + (area.sqrt() / _USUAL_SIDE + 1e-8).log2()).floor()
-    return level.clamp(_FINEST, _COARSEST).long()
+    return level.nan_to_num(nan=_FINEST).clamp(_FINEST, _COARSEST).long()
 
 
 def pool_boxes(features: Sequence[Tensor], boxes: Sequence[Tensor], output_size: int = 7) -> Tensor:

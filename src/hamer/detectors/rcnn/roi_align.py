@@ -15,6 +15,8 @@ from hamer.detectors.rcnn.operators import torchvision_ops
 
 #: Numbers gathered at once: 64 MB.
 _MOST_GATHERED = 1 << 24
+#: Rows or columns that boxes are cut out with; four more for each doubling.
+_EXTENTS = (4, 6, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 56, 64)
 
 
 def roi_align(
@@ -29,7 +31,7 @@ def roi_align(
         spatial_scale: pixels of the map for one of the input, 1 / stride.
 
     Returns:
-        (K, C, G, G) float32. Boxes without area give zeros, as do samples more than a pixel outside the map.
+        (K, C, G, G) float32. Boxes without area or with NaN give zeros, as do samples more than a pixel outside the map.
     """
     rois = boxes if isinstance(boxes, Tensor) else with_picture_index(boxes)
     ops = torchvision_ops(features.device.type)
@@ -72,7 +74,7 @@ class _Axis:
 
     def __init__(self, start: Tensor, end: Tensor, length: int, bins: int) -> None:
         self.start, self.length, self.bins = start, length, bins
-        self.size = end - start
+        self.size = (end - start).nan_to_num(nan=0.0)
         self.samples = (self.size / bins).ceil().clamp_min(0).long()  # in each bin
         last = length - 1
         self.first = start.floor().clamp(0, last).long()
@@ -100,20 +102,18 @@ class _Axis:
 def _groups(rows: Tensor, columns: Tensor, channels: int) -> Iterator[tuple[Tensor, int, int]]:
     """Boxes to be cut out together: their indices, rows, columns. Boxes that touch no pixel are in none.
 
-    Extents are rounded up to one of about three sizes an octave, so that groups are few and little is read in vain.
+    Extents are rounded up to one of a few sizes, so that groups are few and little is read in vain.
     """
-    sizes = torch.tensor(
-        [4, 6, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256]
-    )
     longest = int(torch.maximum(rows.max(), columns.max())) if len(rows) else 0
+    sizes = list(_EXTENTS)
     while longest > sizes[-1]:
-        sizes = torch.cat([sizes, sizes[-4:] * 2])
-    sizes = sizes.to(rows.device)
-    code = torch.bucketize(rows, sizes) * len(sizes) + torch.bucketize(columns, sizes)
+        sizes += [2 * size for size in sizes[-4:]]
+    bounds = torch.tensor(sizes, device=rows.device)
+    code = torch.bucketize(rows, bounds) * len(sizes) + torch.bucketize(columns, bounds)
     code = torch.where((rows > 0) & (columns > 0), code, -1)
     for value in code.unique().tolist():
         if value < 0:
             continue
-        r, c = (int(sizes[index]) for index in divmod(value, len(sizes)))
+        r, c = (sizes[index] for index in divmod(value, len(sizes)))
         for members in (code == value).nonzero()[:, 0].split(max(1, _MOST_GATHERED // (r * c * channels))):
             yield members, r, c
