@@ -261,3 +261,27 @@ def test_files_that_are_no_evaluations(tmp_path) -> None:
         EvaluationResult.load(path)
     with pytest.raises(FileNotFoundError):
         EvaluationResult.load(tmp_path / "nothing.npz")
+
+
+def test_items_of_the_evaluation_data_set_are_in_one_frame(golden) -> None:
+    """The truth, given as the network would give it, has no error: right and left hands, all items of both files."""
+    items = dict(np.load(golden / "hamer" / "eval_items.npz"))
+    starts = sorted(key.removesuffix("right") for key in items if key.endswith(".right"))
+    names = (
+        "right",
+        "keypoints_2d",
+        "keypoints_3d",
+        "orig_keypoints_2d",
+        "box_center",
+        "box_size",
+        "bbox_expand_factor",
+    )
+    batch = {name: np.stack([items[start + name] for start in starts]) for name in names}
+    assert set(batch["right"]) == {0, 1}
+    perfect = {"pred_keypoints_2d": batch["keypoints_2d"][..., :2], "pred_keypoints_3d": batch["keypoints_3d"][..., :3]}
+    result = evaluate(EvaluationBatch.from_network(perfect, batch))
+    visible = batch["orig_keypoints_2d"][..., 2] > 0.5
+    np.testing.assert_array_equal(~np.isnan(result.keypoint_error), visible)
+    assert np.nanmax(result.keypoint_error) < 1e-5  # float32 keypoints of up to a thousand pixels
+    assert np.nanmax(result.joint_error) == 0
+    assert result.summary().pck[0.05] == 1

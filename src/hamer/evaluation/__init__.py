@@ -16,6 +16,7 @@ from __future__ import annotations
 from hamer.lazy import lazy_names
 
 _HOMES = {
+    "compare": "hamer.evaluation.comparison",
     "EvaluationBatch": "hamer.evaluation.batches",
     "EvaluationResult": "hamer.evaluation.results",
     "EvaluationSummary": "hamer.evaluation.summary",
@@ -24,6 +25,7 @@ _HOMES = {
     "evaluate": "hamer.evaluation.evaluator",
     "freihand_scores": "hamer.evaluation.scores",
     "ho3d_scores": "hamer.evaluation.scores",
+    "intervals": "hamer.evaluation.comparison",
     "reliability": "hamer.evaluation.confidence",
     "reliability_of": "hamer.evaluation.confidence",
     "reliability_svg": "hamer.evaluation.confidence_charts",
