@@ -36,14 +36,15 @@ class MoCapDataset(torch.utils.data.Dataset):
                 "`hamer fetch hamer_training_data` in the folder that you train in, or correct DATASET_FILE"
             )
         arrays = read_npz(dataset_file, ("hand_pose", "betas"))
-        pose = np.asarray(arrays["hand_pose"], np.float32).reshape(len(arrays["hand_pose"]), -1)
-        self.pose = np.ascontiguousarray(pose[:, 3:] if pose.shape[1] == HAND_POSE + 3 else pose)
-        self.betas = np.asarray(arrays["betas"], np.float32)
-        if self.pose.shape[1] != HAND_POSE or self.betas.shape != (len(self.pose), 10) or not len(self.pose):
+        pose, betas = (np.asarray(arrays.get(name, ()), np.float32) for name in ("hand_pose", "betas"))
+        pose = pose.reshape(len(pose), -1) if pose.size else np.zeros((0, 0), np.float32)
+        if not len(pose) or pose.shape[1] not in (HAND_POSE, HAND_POSE + 3) or betas.shape != (len(pose), 10):
             raise ValueError(
                 f"{dataset_file} must hold hand_pose (N, 48) or (N, 45) and betas (N, 10), got {pose.shape} and "
-                f"{self.betas.shape}"
+                f"{betas.shape}"
             )
+        self.pose = np.ascontiguousarray(pose[:, -HAND_POSE:])
+        self.betas = betas
 
     def __len__(self) -> int:
         """The number of hands."""

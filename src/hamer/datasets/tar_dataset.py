@@ -52,18 +52,27 @@ class TarSource:
         check_tars(self.urls, self.name)
 
     def hands(self, seed: int, epoch: int, place: Place) -> Iterator[Hand]:
-        """One pass of this worker."""
-        return self._pass(*self._numbers(seed, epoch, place), place)
+        """One pass of this worker: its share of the tars, or of the samples where tars are fewer than workers."""
+        common, own = self._numbers(seed, epoch, place)
+        share_tars = len(self.urls) >= place.count
+        return self._pass(common, own, place if share_tars else Place(), Place() if share_tars else place)
 
     def endless_hands(self, seed: int, epoch: int, place: Place) -> Iterator[Hand]:
-        """Pass after pass; NoUsableSampleError where a pass gives nothing."""
+        """Pass after pass over this worker's share of the tars, or over all where they are fewer than workers.
+
+        Raises:
+            NoUsableSampleError: a pass over all tars gives nothing.
+        """
         common, own = self._numbers(seed, epoch, place)
+        share = place if len(self.urls) >= place.count and not self.resampled else Place()
         while True:
             count = 0
-            for hand in self._pass(common, own, place):
+            for hand in self._pass(common, own, share, Place()):
                 count += 1
                 yield hand
-            if count == 0:
+            if count == 0 and share.count > 1:
+                share = Place()  # others may have what can be used
+            elif count == 0:
                 reasons = self.skipped.summary() or "the filters of DATASETS left all of them out"
                 raise NoUsableSampleError(
                     f"data set {self.name} gave no hand in a pass over {len(self.urls)} tars: {reasons}. "
@@ -74,21 +83,20 @@ class TarSource:
         """Random numbers that all workers share, for the order of tars that they share out, and this worker's own."""
         return stream_rng(seed, epoch, self.name), stream_rng(seed, epoch, self.name, place.rank, place.worker)
 
-    def _pass(self, common: random.Random, own: random.Random, place: Place) -> Iterator[Hand]:
+    def _pass(self, common: random.Random, own: random.Random, of_tars: Place, of_samples: Place) -> Iterator[Hand]:
+        """Hands of the tars that are the share of `of_tars`, and among their samples of those of `of_samples`."""
         urls = list(self.urls)
         if self.resampled:
             urls = own.choices(urls, k=len(urls))
         elif self.shuffle:
-            common.shuffle(urls)
-        for sample in shuffled(self._samples(urls, place), SAMPLE_SHUFFLE if self.shuffle else 0, own):
+            (common if of_tars.count > 1 or of_samples.count > 1 else own).shuffle(urls)
+        samples = self._samples(urls[of_tars.number :: of_tars.count], of_samples)
+        for sample in shuffled(samples, SAMPLE_SHUFFLE if self.shuffle else 0, own):
             yield from hands_of_sample(sample, self.filters, self.skipped, lambda: own.getrandbits(63))
 
     def _samples(self, urls: Sequence[str], place: Place) -> Iterator[TarSample]:
-        share_tars = not self.resampled and len(self.urls) >= place.count
-        share_samples = not self.resampled and not share_tars
-        for url in urls[place.number :: place.count] if share_tars else urls:
-            samples = read_tar(url, self.skipped, self.cache_dir)
-            yield from islice(samples, place.number, None, place.count) if share_samples else samples
+        for url in urls:
+            yield from islice(read_tar(url, self.skipped, self.cache_dir), place.number, None, place.count)
 
 
 class TarSamples(torch.utils.data.IterableDataset):
