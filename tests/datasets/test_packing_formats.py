@@ -18,6 +18,7 @@ from hamer.datasets.packing.samples import hand_sample
 from hamer.datasets.packing.sources import kind_of
 from hamer.geometry.mirroring import mirror_axis_angle
 from hamer.geometry.rotations import aa_to_rotmat
+from hamer.hand_models.joints import MANO_TO_OPENPOSE
 
 MEAN = np.linspace(-0.4, 0.5, 45).astype(np.float32)
 
@@ -81,6 +82,37 @@ def test_freihand_lists_must_agree(freihand: Path) -> None:
         read_annotations(freihand)
     with pytest.raises(ValueError, match="evaluation_K"):
         read_annotations(freihand, options=SourceOptions(split="evaluation"))
+
+
+def test_ho3d(tmp_path: Path, made_up_hands: Any) -> None:
+    import pickle
+
+    hand, flip = made_up_hands.hand(7), np.array([1.0, -1, -1])
+    rotation = flip[:, None] * aa_to_rotmat(torch.as_tensor(hand.pose[:3], dtype=torch.float64)).numpy()
+    joints = np.zeros((21, 3))
+    joints[list(MANO_TO_OPENPOSE)] = hand.joints * flip
+    meta = {
+        "handJoints3D": joints, "handPose": np.r_[_axis_angle(rotation), hand.pose[3:]], "handBeta": np.full(10, 0.4),
+        "camMat": made_up_hands.camera.matrix, "objName": "003_cracker_box",
+    }  # fmt: skip
+    (tmp_path / "train" / "ABF10" / "meta").mkdir(parents=True)
+    (tmp_path / "train" / "ABF10" / "meta" / "0012.pkl").write_bytes(pickle.dumps(meta, 2))
+    (tmp_path / "train" / "ABF10" / "meta" / "0013.pkl").write_bytes(pickle.dumps({**meta, "handJoints3D": None}, 2))
+    (tmp_path / "train.txt").write_text("ABF10/0012\nABF10/0013\n")
+    made_up_hands.picture(tmp_path / "train" / "ABF10" / "rgb" / "0012.png")
+    assert kind_of(tmp_path) == "ho3d"
+    pictures = read_annotations(tmp_path)
+    annotated = pictures[0].hands[0]
+    assert pictures[0].path.name == "0012.png"
+    np.testing.assert_allclose(annotated.keypoints_2d[:, :2], hand.points, rtol=1e-5)
+    np.testing.assert_allclose(annotated.keypoints_3d[:, :3], hand.joints, atol=1e-6)
+    np.testing.assert_allclose(annotated.hand_pose[3:], hand.pose[3:], atol=1e-6)
+    turned = [
+        aa_to_rotmat(torch.as_tensor(np.array(pose[:3], np.float64))) for pose in (annotated.hand_pose, hand.pose)
+    ]
+    torch.testing.assert_close(*turned, atol=1e-6, rtol=0)
+    shard = pack(pictures, tmp_path / "out")[0]
+    assert (shard.hands, [name for name, _ in shard.skipped]) == (1, ["ABF10/0013"])
 
 
 def coco(made_up_hands: Any) -> dict[str, Any]:

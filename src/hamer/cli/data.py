@@ -24,6 +24,7 @@ What --annotations may be, told by the files themselves or named with --format:
   hamer       our json: one a picture, or one for all (docs/training_data.md); also the folder of results
               of `hamer demo`, as pseudo labels
   freihand    a folder with training_K.json, training_xyz.json and, if there, training_mano.json
+  ho3d        HO-3D's folder, v2 or v3
   coco        a COCO-WholeBody annotation file; with --side, a file of single hands (keypoints of 63 numbers)
   interhand   the folder of InterHand2.6M's annotations
   hint        a folder of NAME_r.jpg with NAME_r.json
@@ -80,7 +81,7 @@ def _add_pack(commands: Any) -> None:
     what.add_argument("--annotations", type=Path, required=True, help="annotation file or folder")
     what.add_argument("--img_folder", type=Path, help="folder of the pictures (default: where the format keeps them)")
     what.add_argument(
-        "--format", default="auto", choices=["auto", "hamer", "freihand", "coco", "interhand", "hint"],
+        "--format", default="auto", choices=["auto", "hamer", "freihand", "ho3d", "coco", "interhand", "hint"],
         help="kind of annotation (default: auto)",
     )  # fmt: skip
     what.add_argument(
@@ -137,8 +138,11 @@ def _add_check(commands: Any) -> None:
         "--draw_file", type=Path, default=Path("data_check.jpg"), help="of the sheet (default: %(default)s)"
     )
     parser.add_argument(
-        "--hand_model", default="open", help="draws the parameters: open, mano, or a MANO file (default: open)"
+        "--hand_model",
+        default="open",
+        help="compares poses with joints and draws them: open, mano, or a MANO file (default: open)",
     )
+    parser.add_argument("--img_folder", type=Path, help="folder in which an annotation file's pictures must be")
     parser.add_argument(
         "--config", type=Path, help="model_config.yaml whose filters to count (default: the original's)"
     )
@@ -151,17 +155,20 @@ def _add_check(commands: Any) -> None:
 def run_check(args: argparse.Namespace) -> int:
     """Check; 0 without errors, 1 with some (or, --strict, with warnings), 2 on wrong usage."""
     from hamer.datasets.checking.arrays import check_npz
+    from hamer.datasets.checking.drawing import ContactSheet
     from hamer.datasets.checking.findings import Findings
     from hamer.datasets.checking.paths import files_to_check
     from hamer.datasets.checking.sample_checks import Problem
     from hamer.datasets.checking.statistics import Statistics, training_filters
     from hamer.datasets.checking.tars import check_tar
+    from hamer.pipeline.reconstructor import load_hand_model
 
     if args.workers < 1 or (args.draw is not None and args.draw < 1):
         return _fail("check", "--workers and --draw must be at least 1", status=2)
     if args.draw and args.draw_file.suffix not in (".jpg", ".png"):
         return _fail("check", f"--draw_file must end in .jpg or .png, got {args.draw_file}", status=2)
-    sheet = _sheet(args) if args.draw else None
+    hand_model = load_hand_model(args.hand_model)
+    sheet = ContactSheet(args.draw, hand_model) if args.draw else None
     findings = Findings(Statistics(training_filters(args.config)))
     files = files_to_check(args.paths)
     for file in _bar(files):
@@ -169,19 +176,13 @@ def run_check(args: argparse.Namespace) -> int:
             findings.files.append(str(file))
             findings.add_problems(str(file), [Problem("missing", "there is no such file")])
         elif file.suffix == ".npz":
-            check_npz(file, findings)
+            check_npz(file, findings, img_folder=args.img_folder)
         else:
-            check_tar(file, findings, workers=args.workers, show=sheet.add if sheet else None)
+            show = sheet.add if sheet else None
+            check_tar(file, findings, hand_model=hand_model, workers=args.workers, show=show)
     print(json.dumps(findings.to_dict(), indent=1) if args.json else "\n".join(findings.lines()))
     _draw(sheet, args)
     return 1 if findings.errors or (args.strict and findings.warnings) else 0
-
-
-def _sheet(args: argparse.Namespace) -> ContactSheet:
-    from hamer.datasets.checking.drawing import ContactSheet
-    from hamer.pipeline.reconstructor import load_hand_model
-
-    return ContactSheet(args.draw, load_hand_model(args.hand_model))
 
 
 def _bar(files: list[Path]) -> Any:
@@ -273,6 +274,11 @@ def _close(card: DataSetCard, pictures: Pictures[Any], source: SourceOptions, ar
     )
     print(f"\n{args.out_folder / 'dataset.yaml'} for a list of data sets:\n\n{card.yaml(args.out_folder)}")
     print("look it over:     hamer data check", args.out_folder, "--draw 24")
+    if card.with_pose > card.with_betas:
+        print(
+            f"note: {card.with_pose - card.with_betas} poses have no betas, and count as unknown unless training is told "
+            "DATASETS.POSES_BETAS_SIMULTANEOUS=false"
+        )
     adversary = f"DATASETS.MOCAP={card.mocap_name}" if card.mocap else "DATASETS.MOCAP=null LOSS_WEIGHTS.ADVERSARIAL=0"
     print(
         f"train with it:    hamer train exp_name=NAME data=own DATASETS.FILE={args.out_folder / 'dataset.yaml'} {adversary}"

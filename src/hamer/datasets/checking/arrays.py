@@ -26,8 +26,12 @@ EVALUATION_FIELDS: dict[str, tuple[int, ...]] = {
 """Optional fields of an annotation file; it needs imgname, center (N, 2) px and scale, the box's side or sides in px."""
 
 
-def check_npz(path: Path, findings: Findings) -> None:
-    """Examine a mocap file (hand_pose, betas) or an annotation file (imgname, center, scale ...)."""
+def check_npz(path: Path, findings: Findings, *, img_folder: Path | None = None) -> None:
+    """Examine a mocap file (hand_pose, betas) or an annotation file (imgname, center, scale ...).
+
+    Args:
+        img_folder: with one, the pictures that an annotation file names must be in it.
+    """
     problems: list[Problem] = []
     findings.files.append(str(path))
     try:
@@ -37,6 +41,8 @@ def check_npz(path: Path, findings: Findings) -> None:
         return
     if "imgname" in arrays or "center" in arrays:
         _check_evaluation(arrays, problems)
+        if img_folder is not None and "imgname" in arrays:
+            _check_pictures(arrays["imgname"], img_folder, problems)
         findings.samples += len(np.atleast_1d(arrays.get("center", ())))
     elif "hand_pose" in arrays:
         _check_mocap(arrays, problems)
@@ -84,6 +90,14 @@ def _check_evaluation(arrays: Mapping[str, np.ndarray], problems: list[Problem])
     if not any(p.is_error for p in problems) and "hand_pose" in arrays:
         known = np.asarray(arrays.get("has_hand_pose", np.ones(count))) > 0
         _check_angles(arrays["hand_pose"][known], problems)
+
+
+def _check_pictures(names: np.ndarray, folder: Path, problems: list[Problem]) -> None:
+    texts = {name.decode(errors="replace") if isinstance(name, bytes) else str(name) for name in names.ravel().tolist()}
+    missing = sorted(name for name in texts if not (folder / name).is_file())
+    if missing:
+        text = f"{len(missing)} of {len(texts)} pictures are not in {folder}, the first {missing[0]}"
+        problems.append(Problem("missing", text))
 
 
 def _check_rows(name: str, array: np.ndarray, shape: tuple[int, ...], problems: list[Problem]) -> None:

@@ -9,11 +9,11 @@ import cv2
 import numpy as np
 import torch
 
+from hamer.datasets.checking.posing import posed_hand
 from hamer.datasets.checking.sample_checks import camera_of
 from hamer.geometry.cameras import project_with_camera, solve_translation
 from hamer.geometry.intrinsics import default_camera
-from hamer.geometry.mirroring import mirror_axis_angle
-from hamer.hand_models.layer import HandModel, HandOutput, mirror_output
+from hamer.hand_models.layer import HandModel
 from hamer.rendering import LIGHT_BLUE, Mesh, draw_keypoints, overlay
 from hamer.structures import Camera
 
@@ -84,7 +84,7 @@ def _in_3d(
     camera = _camera(sample, width, height)
     points = np.asarray(sample["keypoints_2d"], np.float64)
     if np.asarray(sample["has_hand_pose"]).item():
-        output = _posed(sample, hand_model)
+        output = posed_hand(sample, hand_model)
         shift = _shift(output.joints.double(), points, points[:, 2] > 0, camera)
         mesh = Mesh((output.vertices.double() + shift).numpy(), hand_model.arrays.closed_faces, LIGHT_BLUE)
         return overlay(crop, [mesh], _camera_of_cell(camera, to_cell), opacity=0.85)
@@ -115,17 +115,6 @@ def _warp(picture: np.ndarray, matrix: np.ndarray) -> np.ndarray:
     return cv2.warpAffine(
         np.ascontiguousarray(picture), matrix, (CELL, CELL), flags=cv2.INTER_LINEAR, borderValue=border
     )
-
-
-def _posed(sample: Mapping[str, Any], hand_model: HandModel) -> HandOutput:
-    """The hand of the parameters, about the origin; a left hand as the left hand that it is."""
-    is_right = bool(np.asarray(sample["right"]).item())
-    pose = torch.as_tensor(np.array(sample["hand_pose"], np.float32)).reshape(16, 3)
-    pose = pose if is_right else mirror_axis_angle(pose)
-    betas = torch.zeros(10)
-    if hand_model.name == "mano" and np.asarray(sample["has_betas"]).item():
-        betas = torch.as_tensor(np.array(sample["betas"], np.float32))
-    return mirror_output(hand_model.forward_axis_angle(pose[0], pose[1:].reshape(45), betas), is_right)
 
 
 def _shift(joints: torch.Tensor, points: np.ndarray, counts: np.ndarray, camera: Camera) -> torch.Tensor:

@@ -30,6 +30,15 @@ class Findings:
     files: list[str] = field(default_factory=list)
     samples: int = 0
     groups: dict[tuple[str, bool], ProblemGroup] = field(default_factory=dict)
+    digests: set[bytes] = field(default_factory=set, repr=False)
+
+    def add_picture(self, where: str, digest: bytes | None) -> None:
+        """Note a picture file by its digest; one that was there before is worth a look."""
+        if digest is not None and digest in self.digests:
+            text = "this very picture occurs before: are its hands counted twice, or validated on what was trained?"
+            self.add_problems(where, [Problem("repeated", text, False)])
+        elif digest is not None:
+            self.digests.add(digest)
 
     def add_problems(self, where: str, problems: Iterable[Problem]) -> None:
         """Count `problems` of the sample or file `where`."""

@@ -10,12 +10,13 @@ from typing import Any, Literal, get_args
 
 from hamer.datasets.packing.annotations import Pictures
 
-Kind = Literal["hamer", "freihand", "coco", "interhand", "hint"]
+Kind = Literal["hamer", "freihand", "ho3d", "coco", "interhand", "hint"]
 KINDS: tuple[str, ...] = get_args(Kind)
 
 _HOMES = {
     "hamer": "hamer_json",
     "freihand": "freihand",
+    "ho3d": "ho3d",
     "coco": "coco_wholebody",
     "interhand": "interhand",
     "hint": "hint",
@@ -46,7 +47,7 @@ def read_annotations(path: str | Path, kind: str = "auto", options: SourceOption
     """The annotated pictures at `path`, a file or folder.
 
     Args:
-        kind: "hamer" (our json: docs/training_data.md, and what `hamer demo` writes), "freihand", "coco"
+        kind: "hamer" (our json: docs/training_data.md, and what `hamer demo` writes), "freihand", "ho3d", "coco"
             (COCO-WholeBody), "interhand" (InterHand2.6M), "hint"; "auto" looks at the files.
 
     Raises:
@@ -79,6 +80,8 @@ def _kind_of_folder(folder: Path) -> str | None:
         return "freihand"
     if any(folder.rglob("*_joint_3d.json")) and any(folder.rglob("*_camera.json")):
         return "interhand"
+    if (folder / "train.txt").is_file() and any(folder.glob("*/*/meta")):
+        return "ho3d"
     for file in sorted(folder.glob("*.json")):
         kind = _kind_of_json(read_json(file))
         if kind is not None:
