@@ -230,6 +230,14 @@ def test_lower_precision_changes_little(weights: Path, detector: Tiny, precision
         assert error < (0.02 if precision == "bfloat16" else 0.003)
 
 
+def test_float16_on_a_cpu_is_warned_of(weights: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for precision in ("float32", "bfloat16"):
+        Tiny(weights, device="cpu", precision=precision).load()  # type: ignore[arg-type]
+    assert not caplog.records
+    Tiny(weights, device="cpu", precision="float16").load()
+    assert "take bfloat16" in caplog.text
+
+
 # --------------------------------------------------------------------------------------------------------------- folding
 
 

@@ -26,12 +26,12 @@ def run(args: argparse.Namespace) -> int:
     from hamer.assets import cache_dir, find_original
 
     print(f"hamer {__version__}, Python {platform.python_version()}, {platform.system()} {platform.machine()}")
-    for package in ("torch", "numpy", "opencv-python-headless", "numba", "ai-edge-litert", "trimesh"):
+    for package in ("torch", "numpy", "opencv-python-headless", "numba", "ai-edge-litert", "trimesh", "torchvision"):
         print(f"  {package:24s} {_version(package)}")
     devices = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     print(f"devices: CPU with {torch.get_num_threads()} threads" + "".join(f", {d}" for d in devices))
     print(f"cache: {cache_dir()}")
-    for name in ("hamer_checkpoint", "mano"):
+    for name in ("hamer_checkpoint", "mano", "vitdet", "regnety", "vitpose"):
         print(f"{name}: {find_original(name) or f'not here (hamer fetch {name})'}")
     return 0
 

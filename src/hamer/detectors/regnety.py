@@ -41,7 +41,7 @@ class RegNetY(TwoStageDetector):
         return regnety_network()
 
     def settle(self, network: TwoStageNetwork, precision: Precision) -> TwoStageNetwork:
-        """Norms melted into convolutions (half the time), channels last in memory, convolutions in `precision`."""
+        """Norms melted into convolutions (7 % less time on a CPU), channels last in memory, convolutions in `precision`."""
         fold_batch_norms(network)
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         set_precision(network, precision)

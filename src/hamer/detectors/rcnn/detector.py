@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
@@ -21,6 +22,8 @@ from hamer.models.devices import pick_device, torch_threads
 from hamer.models.precision import Precision, recommended_precision
 from hamer.structures import Detections
 
+logger = logging.getLogger(__name__)
+
 
 class TwoStageDetector(ABC):
     """Finds the things of COCO's 80 classes; a subclass says which network, and how it wants its pictures.
@@ -30,7 +33,7 @@ class TwoStageDetector(ABC):
             is present (`hamer.assets.require_original`).
         device: "auto" or a torch device.
         precision: arithmetic of the network, one of `precisions`, or "auto" for what suits the device; "float32" is the
-            reference.
+            reference. float16 is for GPUs.
         score_threshold: detections score above it (strictly); None for the original's.
         batch_size: pictures a pass through the network; bounds the memory. Only pictures that get the same padded size
             share a pass, so that a result does not depend on the pictures beside it.
@@ -86,6 +89,10 @@ class TwoStageDetector(ABC):
         if self._network is None:
             device = pick_device(str(self.device))
             precision = recommended_precision(device) if self.precision == "auto" else self.precision
+            if precision == "float16" and device.type == "cpu":
+                logger.warning(
+                    "float16 takes minutes a picture on a CPU, which has no such convolutions; take bfloat16"
+                )
             network = load_network(self.build, self.weights or require_original(self.name), self.name)
             self._network = self.settle(network, precision).to(device)
         return self._network
