@@ -139,7 +139,7 @@ def test_poses_are_compared_with_joints(sample: dict[str, Any], made_up_hands: A
     problems = list(check_pose(other_side, 320, 240, model))
     assert [p.code for p in problems] == ["mirrored"]
     assert "is the side wrong" in problems[0].message
-    turned = np.r_[pose[:3] * [1, -1, -1], pose[3:]].astype(np.float32)  # of another frame
+    turned = np.r_[pose[:3] + [0, 2, 0], pose[3:]].astype(np.float32)  # of another frame
     assert found(hand_pose=turned) == ["pose"]
     assert found(hand_pose=turned, has_hand_pose=np.array(0.0, np.float32)) == []
 
