@@ -93,10 +93,9 @@ def test_channels_arrive_in_the_order_of_the_weights(weights: Path, detector: Ti
     check_same(swapped(images)[0], detector(images)[0])
 
 
-@pytest.mark.parametrize("batch_size", [2, 3])
-def test_batches_give_what_single_pictures_give(weights: Path, detector: Tiny, batch_size: int) -> None:
+def test_batches_give_what_single_pictures_give(weights: Path, detector: Tiny) -> None:
     images = pictures((60, 90), (90, 60), (60, 91), (120, 178))
-    batched = Tiny(weights, score_threshold=0.05, threads=1, batch_size=batch_size)(images)
+    batched = Tiny(weights, score_threshold=0.05, threads=1, batch_size=2)(images)
     for image, ours in zip(images, batched, strict=True):
         check_same(ours, detector([image])[0])
 
@@ -123,8 +122,9 @@ def test_memory_layout_does_not_matter(detector: Tiny) -> None:
     views = [np.asfortranarray(image), image[:, ::-1].copy()[:, ::-1]]
     readonly = image.copy()
     readonly.setflags(write=False)
+    expected = detector([image])[0]
     for view in (*views, readonly):
-        check_same(detector([view])[0], detector([image])[0])
+        check_same(detector([view])[0], expected)
 
 
 @pytest.mark.parametrize(
@@ -253,7 +253,7 @@ def test_folded_norms_compute_the_same() -> None:
     folded.load_state_dict(plain.state_dict())
     fold_batch_norms(folded)
     assert not any(isinstance(module, BatchNorm) for module in folded.modules())
-    x = torch.randn(2, 3, 64, 96, dtype=torch.float64)
+    x = torch.randn(2, 3, 32, 64, dtype=torch.float64)
     for ours, expected in zip(folded(x), plain(x), strict=True):
         torch.testing.assert_close(ours, expected)
 
