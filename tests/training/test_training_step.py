@@ -56,7 +56,7 @@ def golden_step(module: HamerModule, batch: Any, trainer: Any, repeated: Any, fi
     assert witness.gradients.keys() == norms["parameters"].keys() - {"(discriminator, from the generator's loss)"}
     for name, gradient in witness.gradients.items():
         # what is zero but for rounding: keys that only meet a softmax over one entry, the weight of a zero input
-        np.testing.assert_allclose(gradient.norm(), norms["parameters"][name], rtol=GRADIENTS, atol=1e-9, err_msg=name)
+        np.testing.assert_allclose(gradient.double().norm(), norms["parameters"][name], rtol=GRADIENTS, atol=1e-9, err_msg=name)
     for key in (name for name in file.files if name.startswith("step.grad.")):
         expected = file[key]
         gradient = witness.gradients[key.removeprefix("step.grad.")]

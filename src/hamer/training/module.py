@@ -129,6 +129,8 @@ class HamerModule(HAMER, LightningModule):
         """
         batch = joint_batch["img"]
         self._require_captured(joint_batch)
+        for optimiser in self._optimisers():
+            optimiser.zero_grad()  # before the forward pass: the last step's gradients would lie beside its activations
         output = self(batch)
         with self._float32():
             total, losses = self.compute_loss(batch, output)
@@ -167,22 +169,18 @@ class HamerModule(HAMER, LightningModule):
         return compute_loss(output, batch, self.options.loss_weights, root=self.options.root)
 
     def _update_network(self, loss: Tensor, joint_batch: Mapping[str, Any]) -> None:
-        optimiser = self._optimiser(0)
-        optimiser.zero_grad()
         self._gradient_batch = joint_batch if self.options.grad_clip_val > 0 else None
         self.manual_backward(loss)
-        optimiser.step()
+        self._optimisers()[0].step()
         self._gradient_batch = None
 
     def _update_discriminator(self, estimated: Mapping[str, Tensor], captured: Mapping[str, Tensor]) -> Tensor:
-        optimiser = self._optimiser(1)
-        optimiser.zero_grad()
         with self._float32():
             loss = adversary.adversary_loss(self.discriminator, estimated, captured)
         with self._unsynchronised():
             self.manual_backward(self.options.adversarial * loss)
         adversary.average_gradients(self.discriminator)
-        optimiser.step()
+        self._optimisers()[1].step()
         return loss.detach()
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
@@ -252,9 +250,9 @@ class HamerModule(HAMER, LightningModule):
 
     # ------------------------------------------------------------------------------------------- Lightning's parts
 
-    def _optimiser(self, index: int) -> Any:
+    def _optimisers(self) -> list[Any]:
         optimisers = self.optimizers()
-        return optimisers[index] if isinstance(optimisers, list) else optimisers
+        return optimisers if isinstance(optimisers, list) else [optimisers]
 
     def _float32(self) -> AbstractContextManager[Any]:
         """Losses and the discriminator leave automatic half precision: sums over a batch overflow float16."""
