@@ -36,44 +36,40 @@ def _jit(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile on the first call, without the GIL; keep the machine code where a folder allows it."""
     if numba is None:
         return function
-    # No NaN comes in and the sign of zero says nothing: minima may be vectorised, the result is the same.
-    options: dict[str, Any] = {"nogil": True, "fastmath": {"nnan", "nsz"}, "error_model": "numpy"}
     try:
-        return numba.njit(cache=True, **options)(function)
+        return numba.njit(nogil=True, cache=True, error_model="numpy")(function)
     except RuntimeError as error:  # neither the package's folder nor the user's cache folder can be written
         logger.info("compiled F-score will not be kept: %s", error)
-        return numba.njit(**options)(function)
+        return numba.njit(nogil=True, error_model="numpy")(function)
 
 
 @_jit
-def _window_sweep(a: np.ndarray, b: np.ndarray, limit: float, near_a: np.ndarray, near_b: np.ndarray) -> None:
-    """Lower `near_a` (N,) and `near_b` (M,) to the squared distances of pairs whose first rows differ by `limit` or less.
+def _window_sweep(a: np.ndarray, b: np.ndarray, limit: float, near_b: np.ndarray) -> None:
+    """Lower `near_b` (M,) to the squared distances of pairs whose first rows differ by `limit` or less.
 
     Args:
         a, b: (3, N) and (3, M), sorted by their first row.
     """
-    bx, by, bz = b[0], b[1], b[2]
-    first, last, count = 0, 0, len(bx)
+    first, last, count = 0, 0, b.shape[1]
     for i in range(a.shape[1]):
         x, y, z = a[0, i], a[1, i], a[2, i]
-        while first < count and bx[first] < x - limit:
+        while first < count and b[0, first] < x - limit:
             first += 1
-        while last < count and bx[last] <= x + limit:
+        while last < count and b[0, last] <= x + limit:
             last += 1
-        nearest = near_a[i]
-        for j in range(first, last):
+        bx, by, bz, near = b[0, first:last], b[1, first:last], b[2, first:last], near_b[first:last]
+        for j in range(len(near)):  # no sum or minimum runs along j, so that eight pairs are computed at a time
             dx, dy, dz = bx[j] - x, by[j] - y, bz[j] - z
             squared = dx * dx + dy * dy + dz * dz
-            nearest = min(nearest, squared)
-            near_b[j] = min(near_b[j], squared)
-        near_a[i] = nearest
+            near[j] = squared if squared < near[j] else near[j]
 
 
 @_jit
 def _sweep_all(a: np.ndarray, b: np.ndarray, limit: float, near_a: np.ndarray, near_b: np.ndarray) -> None:
-    """`_window_sweep` of every pair of clouds."""
+    """`_window_sweep` of every pair of clouds, both ways."""
     for n in range(len(a)):
-        _window_sweep(a[n], b[n], limit, near_a[n], near_b[n])
+        _window_sweep(a[n], b[n], limit, near_b[n])
+        _window_sweep(b[n], a[n], limit, near_a[n])
 
 
 def _sorted_rows(points: np.ndarray, axis: np.ndarray) -> np.ndarray:
