@@ -30,7 +30,7 @@ STUDENT = {
         "MANO_HEAD": {"TRANSFORMER_DECODER": {"context_dim": 48, **SMALL_HEAD}},
     },
     "TRAIN": {"LR": 1e-3, "GRAD_CLIP_VAL": 1.0},
-    "DISTILL": {"TEACHER": "in memory"},
+    "DISTILL": {"TEACHER": "in memory", "TEACHER_PRECISION": "float32"},
 }
 
 
@@ -82,7 +82,7 @@ def test_features_are_compared_token_by_token() -> None:
 
 def test_gradients_stay_finite_where_student_and_teacher_meet(golden_cfg: Any, teacher: Any, pictures: Any) -> None:
     """A student of the teacher's own size that starts as its copy: every distance is zero, where norms have a corner."""
-    twin = DistillationModule(golden_cfg(changes={**TEACHER, "DISTILL": {"TEACHER": "in memory"}}), teacher)
+    twin = DistillationModule(golden_cfg(changes={**TEACHER, "DISTILL": STUDENT["DISTILL"]}), teacher)
     copied = start_from_teacher(twin, teacher)
     assert set(copied) == {name for name, _ in teacher.named_parameters()} | {n for n in copied if "init_" in n}
     twin.eval()
@@ -153,6 +153,18 @@ def test_built_from_files(golden_cfg: Any, teacher: Any, trainer: Any, tmp_path:
     cfg.DISTILL.STUDENT = str(tmp_path / "student.ckpt")
     again = build_student(cfg)
     assert torch.equal(again.backbone.pos_embed, fresh.backbone.pos_embed)
+
+
+def test_the_teacher_s_precision_is_its_own(golden_cfg: Any, teacher: Any, pictures: Any) -> None:
+    with torch.no_grad():
+        exact = teacher(pictures["img"])["pred_vertices"]
+    cfg = golden_cfg(changes={**STUDENT, "DISTILL": {"TEACHER": "in memory", "TEACHER_PRECISION": "bfloat16"}})
+    student = DistillationModule(cfg, teacher)
+    assert student.teacher.backbone.blocks[0].mlp.fc1.weight.dtype == torch.bfloat16
+    assert {p.dtype for p in student.parameters()} == {torch.float32}
+    with torch.no_grad():
+        low = student.teacher(pictures["img"])["pred_vertices"]
+    assert 0 < (low - exact).abs().max() < 5e-3  # metres; bfloat16 has 8 bits
 
 
 def test_ground_truth_joins_in(golden_cfg: Any, teacher: Any, golden_batch: Any) -> None:

@@ -31,7 +31,7 @@ from hamer.geometry.rotations import geodesic_angle
 from hamer.models.hamer import HAMER
 from hamer.models.loading import MAY_EXCEED, MAY_MISS, load_network
 from hamer.models.mano_wrapper import MANO
-from hamer.models.precision import Precision
+from hamer.models.precision import Precision, set_precision
 from hamer.training.module import HamerModule, Previews
 
 logger = logging.getLogger(__name__)
@@ -131,7 +131,8 @@ class DistillationModule(HamerModule):
 
     Args:
         cfg: the student's configuration, with `DISTILL`.
-        teacher: kept outside the module's own parts: not trained, not saved, in its own precision.
+        teacher: float32; kept outside the module's own parts: not trained, not saved. Its first use moves it to the
+            student's device and lowers its precision.
         previews: as HamerModule's.
     """
 
@@ -145,13 +146,19 @@ class DistillationModule(HamerModule):
         super().__init__(cfg, mano=MANO(teacher.mano.arrays), mean_params=mean, previews=previews)
         self.distillation = DistillationOptions.from_cfg(self.cfg)
         self._teacher = (teacher.eval().requires_grad_(False),)  # in a tuple, modules are not registered
+        self._teacher_is_ready = False
         self.feature_map = nn.Conv2d(self.config.backbone.width, teacher.config.backbone.width, kernel_size=1)
 
     @property
     def teacher(self) -> HAMER:
-        """The network to learn from, on the student's device."""
+        """The network to learn from, on the student's device, in the precision of the options."""
         (teacher,) = self._teacher
-        return teacher if teacher.device == self.device else teacher.to(self.device)
+        if teacher.device != self.device:
+            teacher.to(self.device)
+        if not self._teacher_is_ready:  # only now is it known what suits the device
+            set_precision(teacher, self.distillation.teacher_precision)
+            self._teacher_is_ready = True
+        return teacher
 
     def forward(self, batch: Mapping[str, Tensor]) -> dict[str, Any]:
         """As HAMER's, and the feature map as `features`."""
@@ -190,7 +197,11 @@ def build_student(
         FileNotFoundError, WeightsError: no teacher, or one that is no HaMeR; a student of another size.
     """
     options = DistillationOptions.from_cfg(cfg)
-    teacher = load_network(options.teacher, precision=options.teacher_precision)
+    if cfg.get("TRAIN", {}).get("START_FROM"):
+        logger.warning(
+            "TRAIN.START_FROM is not used here: DISTILL.STUDENT names the weights that a student starts from"
+        )
+    teacher = load_network(options.teacher)
     module = DistillationModule(cfg, teacher, previews=previews)
     if resuming:
         return module
@@ -203,8 +214,6 @@ def build_student(
 
 def start_from_teacher(student: HAMER, teacher: HAMER) -> list[str]:
     """Copy what fits, in place: tensors of the head and, for an equal width, the backbone with evenly spaced blocks.
-
-    A teacher of lower precision gives its rounded numbers.
 
     Returns:
         names of the student's tensors that were copied.
