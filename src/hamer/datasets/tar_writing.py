@@ -110,14 +110,16 @@ def annotation_bytes(hands: Sequence[Mapping[str, Any]]) -> bytes:
 
 
 def _with_old_names(data: bytes) -> bytes:
+    new, old = _NUMPY_2.encode(), _EVERY_NUMPY.encode()
+    if data.count(new) <= 1:  # a pickle names a function once; a second match would be somebody's text or numbers
+        return data.replace(b"c" + new, b"c" + old)
     parts, done = [], 0
     for opcode, argument, position in pickletools.genops(data):
         if opcode.name == "GLOBAL" and isinstance(argument, str) and argument.startswith(_NUMPY_2):
             module, name = argument.split(" ")
-            old = f"c{module}\n{name}\n".encode()
-            new = old.replace(_NUMPY_2.encode(), _EVERY_NUMPY.encode(), 1)
-            parts += [data[done : position or 0], new]
-            done = (position or 0) + len(old)
+            instruction = f"c{module}\n{name}\n".encode()
+            parts += [data[done : position or 0], instruction.replace(new, old, 1)]
+            done = (position or 0) + len(instruction)
     return b"".join([*parts, data[done:]])
 
 

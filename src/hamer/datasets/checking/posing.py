@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from hamer.datasets.checking.consistency import fit_residual
 from hamer.datasets.checking.sample_checks import Problem, camera_of
 from hamer.geometry.mirroring import mirror_axis_angle
+from hamer.geometry.rotations import aa_to_rotmat
 from hamer.hand_models.layer import HandModel, HandOutput, mirror_output
 
 LARGEST_RESIDUAL = 0.17
@@ -18,21 +20,23 @@ LARGEST_RESIDUAL = 0.17
 _BETTER = 0.5
 
 
-def posed_hand(sample: Mapping[str, Any], hand_model: HandModel, *, is_right: bool | None = None) -> HandOutput:
+def posed_hand(sample: Mapping[str, Any], hand_model: HandModel) -> HandOutput:
     """The hand of a sample's parameters about the origin, axes of the camera frame, a left hand as the left hand it is.
 
     Betas belong to the model that they were fitted with: with the open hand, the mean shape is taken.
-
-    Args:
-        is_right: as which hand the parameters are read; the sample's by default.
     """
-    is_right = bool(np.asarray(sample["right"]).item()) if is_right is None else is_right
+    is_right = bool(np.asarray(sample["right"]).item())
+    return mirror_output(hand_model(*_parameters(sample, hand_model, is_right)), is_right)
+
+
+def _parameters(sample: Mapping[str, Any], hand_model: HandModel, is_right: bool) -> tuple[Tensor, Tensor, Tensor]:
+    """Rotations (3, 3) and (15, 3, 3) and betas (10,) of the right hand that is to be mirrored for a left one."""
     pose = torch.as_tensor(np.array(sample["hand_pose"], np.float32)).reshape(16, 3)
-    pose = pose if is_right else mirror_axis_angle(pose)
+    rotations = aa_to_rotmat(pose if is_right else mirror_axis_angle(pose))
     betas = torch.zeros(10)
     if hand_model.name == "mano" and np.asarray(sample["has_betas"]).item():
         betas = torch.as_tensor(np.array(sample["betas"], np.float32))
-    return mirror_output(hand_model.forward_axis_angle(pose[0], pose[1:].reshape(45), betas), is_right)
+    return rotations[0], rotations[1:], betas
 
 
 def check_pose(sample: Mapping[str, Any], width: int, height: int, hand_model: HandModel) -> Iterator[Problem]:
@@ -72,6 +76,7 @@ def _mirrored(sample: Mapping[str, Any]) -> dict[str, Any]:
 def _residual(
     sample: Mapping[str, Any], width: int, height: int, hand_model: HandModel, is_right: bool
 ) -> float | None:
-    joints = posed_hand(sample, hand_model, is_right=is_right).joints.double().numpy()
+    joints = hand_model.joints(*_parameters(sample, hand_model, is_right)).double().numpy()
+    joints = joints if is_right else joints * [-1, 1, 1]
     points = np.asarray(sample["keypoints_2d"], np.float64)
     return fit_residual(points, np.c_[joints, np.ones(21)], width, height, camera_of(sample))

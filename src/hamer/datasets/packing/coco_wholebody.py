@@ -24,7 +24,11 @@ def read(path: Path, options: SourceOptions) -> Pictures[int]:
     Raises:
         ValueError: `images` or `annotations` is missing.
     """
-    content = read_json(path)
+    return pictures_of(read_json(path), path, options)
+
+
+def pictures_of(content: Any, path: Path, options: SourceOptions) -> Pictures[int]:
+    """The same of an annotation file that has been read: `content` of `path`."""
     if not isinstance(content, Mapping) or not all(isinstance(content.get(k), list) for k in ("images", "annotations")):
         raise ValueError(f"{path} must be a COCO file: a dict with the lists images and annotations")
     images = {image["id"]: image for image in content["images"]}

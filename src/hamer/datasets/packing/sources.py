@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -102,7 +103,13 @@ def _kind_of_json(content: Any) -> str | None:
 
 
 def read_json(path: Path) -> Any:
-    """The content of a json file, or a ValueError that names it."""
+    """The content of a json file, not to be changed, or a ValueError that names it."""
+    stat = path.stat()
+    return _parsed(path, stat.st_mtime_ns, stat.st_size)
+
+
+@lru_cache(maxsize=1)  # a release's file may have a gigabyte, and telling its kind has read it already
+def _parsed(path: Path, _time: int, _size: int) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
