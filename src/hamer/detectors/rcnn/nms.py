@@ -77,7 +77,7 @@ def _greedy(suppresses: Tensor) -> Tensor:
 
     A box stays if none that stays suppresses it. Starting from all, each round settles at least the first box that was
     not settled before, whatever it was, so that what no longer changes is the greedy answer. Rounds are as many as the
-    longest chain of suppressions, about ten where a loop over the boxes takes thousands of steps.
+    longest chain of suppressions: under ten in a crowd of 2000 boxes, where a loop takes 2000 steps.
     """
     weights = suppresses.to(torch.float32)  # a product of matrix and vector is the fastest "any of those that stay"
     stays = weights.new_ones(len(weights))
