@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import weakref
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -152,8 +153,9 @@ def test_loading_is_lazy_and_can_be_undone(weights: Path) -> None:
     images = pictures((60, 90))
     first = detector(images)[0]
     assert detector.load() is detector.load()
+    network = weakref.ref(detector.load())
     detector.release()
-    assert detector._network is None
+    assert network() is None  # nothing else holds its memory
     check_same(detector(images)[0], first)
 
 
