@@ -13,6 +13,7 @@ import torch
 from hamer.datasets import utils
 from hamer.datasets.crop_settings import CropSettings
 from hamer.datasets.npz_arrays import read_npz
+from hamer.datasets.streams import quiet_worker
 from hamer.datasets.tar_dataset import load_tars
 from hamer.datasets.tar_items import FLIP_KEYPOINT_PERMUTATION, IS_AXIS_ANGLE
 from hamer.errors import AssetError, require
@@ -113,6 +114,7 @@ class ImageDataset(torch.utils.data.Dataset):
         Raises:
             PictureError: the picture cannot be read.
         """
+        quiet_worker()
         name = str(Path(self.img_dir) / self.imgname[idx])
         points_2d, points_3d = self.keypoints_2d[idx].copy(), self.keypoints_3d[idx].copy()
         center, scale = self.center[idx].copy(), self.scale[idx].copy()

@@ -19,6 +19,7 @@ from hamer.datasets.streams import (
     Place,
     StreamPosition,
     process_rank,
+    quiet_worker,
     resumed_place,
     samples_to_skip,
     shuffled,
@@ -69,6 +70,7 @@ class Mixture(torch.utils.data.IterableDataset):
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         """The items of this worker from the position on."""
+        quiet_worker()
         epoch, batches = self.position.epoch, self.position.batches
         place = resumed_place(Place.here(self.rank, self.world), batches)
         skip = samples_to_skip(batches, self.batch_size, place)
@@ -101,6 +103,7 @@ class Chain(torch.utils.data.IterableDataset):
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         """The items of this worker."""
+        quiet_worker()
         place = Place.here(self.rank, self.world)
         hands = chain.from_iterable(source.hands(0, 0, place) for source in self.sources)
         for hand in shuffled(hands, self.shuffle_buffer, stream_rng(0, place.rank, place.worker, "validation")):

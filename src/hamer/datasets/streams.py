@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
+import cv2
 import numpy as np
 import torch
 
@@ -44,6 +45,16 @@ class Place:
     def count(self) -> int:
         """How many processes read."""
         return self.world * self.workers
+
+
+def quiet_worker() -> None:
+    """In a loader's worker: let OpenCV use one thread, there are as many workers as the user wants cores busy.
+
+    A forked worker would else wait for the threads of OpenCV's pool, which stayed behind. 0, not 1: for 1 OpenCV waits
+    for them to end.
+    """
+    if torch.utils.data.get_worker_info() is not None and cv2.getNumThreads() > 1:
+        cv2.setNumThreads(0)
 
 
 def process_rank() -> tuple[int, int]:

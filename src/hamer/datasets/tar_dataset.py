@@ -18,7 +18,7 @@ import torch
 from hamer.datasets.crop_settings import CropSettings
 from hamer.datasets.hands import Cutter, Hand, PatchCutter, hands_of_sample
 from hamer.datasets.skipping import SkipCounts
-from hamer.datasets.streams import Place, shuffled, stream_rng
+from hamer.datasets.streams import Place, quiet_worker, shuffled, stream_rng
 from hamer.datasets.tar_filters import AnnotationFilters
 from hamer.datasets.tar_reading import TarSample, check_tars, expand_urls, read_tar
 from hamer.errors import HamerError
@@ -115,6 +115,7 @@ class TarSamples(torch.utils.data.IterableDataset):
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         """The items of this worker."""
+        quiet_worker()
         place, epoch = Place.here(), self.epoch
         self.epoch += 1
         endless = self.epoch_size is not None or self.source.resampled

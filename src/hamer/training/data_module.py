@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
-import cv2
 import torch
 
 from hamer.datasets.crop_settings import CropSettings, section
@@ -166,7 +165,6 @@ class HAMERDataModule(LightningDataModule):
             many = {
                 "prefetch_factor": int(general.get("PREFETCH_FACTOR", 2)),
                 "persistent_workers": True,
-                "worker_init_fn": quiet_worker,
             }
         return torch.utils.data.DataLoader(
             dataset,
@@ -215,12 +213,6 @@ class TrainingBatches:
                 return epoch, before + left
             left, epoch, before = left - given, epoch + 1, 0
         return epoch, before
-
-
-def quiet_worker(_: int) -> None:
-    """A loader's worker uses one thread: there are as many workers as the user wants cores busy."""
-    cv2.setNumThreads(1)
-    torch.set_num_threads(1)
 
 
 def _seed(cfg: Any) -> int:
