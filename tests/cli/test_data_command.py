@@ -95,6 +95,14 @@ def test_exit_statuses(hands: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "none of the 4 annotated pictures" in capsys.readouterr().err
 
 
+def test_a_part_kept_apart(hands: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    packed = 0
+    for part in ("train", "val"):
+        assert pack(hands, "--part", part, "--validation_share", "0.5", "--overwrite") == 0
+        packed += json.loads((hands.parent / "packed" / "dataset.json").read_text())["pictures"]
+    assert packed == 3
+
+
 def test_warnings_count_when_strict(hands: Path, golden: Path) -> None:
     tar = str(golden / "hamer" / "tiny.tar")  # its 3D joints are random numbers
     assert main(["data", "check", tar]) == 0

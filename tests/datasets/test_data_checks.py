@@ -139,7 +139,7 @@ def test_poses_are_compared_with_joints(sample: dict[str, Any], made_up_hands: A
     problems = list(check_pose(other_side, 320, 240, model))
     assert [p.code for p in problems] == ["mirrored"]
     assert "is the side wrong" in problems[0].message
-    turned = np.r_[pose[:3] + [0, 2, 0], pose[3:]].astype(np.float32)  # of another frame
+    turned = np.r_[pose[:3] + np.array([0, 2, 0]), pose[3:]].astype(np.float32)  # of another frame
     assert found(hand_pose=turned) == ["pose"]
     assert found(hand_pose=turned, has_hand_pose=np.array(0.0, np.float32)) == []
 
@@ -206,6 +206,11 @@ def test_cut_and_doubled_tars_are_found(sample: dict[str, Any], tmp_path: Path) 
     for size in (0, 700, len(whole) // 2, len(whole) - 10240):
         cut.write_bytes(whole[:size])
         assert codes(checked(cut)).get("tar"), size
+    forged = bytearray(whole)
+    forged[124:136] = b"\x80" + (1 << 40).to_bytes(11, "big")  # the first member claims a terabyte
+    forged[148:156] = b"%06o\0 " % (sum(forged[:148]) + sum(forged[156:512]) + 8 * 32)  # and its header's sum is right
+    cut.write_bytes(forged)
+    assert "claims" in checked(cut).groups["tar", True].examples[0][1]
     with TarShard(tmp_path / "double.tar") as shard:
         for key in ("a", "b", "a"):
             shard.add(key, sound)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import json
 import pickletools
@@ -14,7 +15,16 @@ import pytest
 from PIL import Image
 
 from hamer.checkpoints.unpickling import load_pickle
-from hamer.datasets.packing import DataSetCard, PackOptions, SourceOptions, pack, read_annotations
+from hamer.datasets.packing import (
+    DataSetCard,
+    PackOptions,
+    PictureAnnotation,
+    Pictures,
+    SourceOptions,
+    pack,
+    read_annotations,
+)
+from hamer.datasets.packing.parts import part_of
 from hamer.datasets.packing.picture_files import picture_bytes
 from hamer.datasets.tar_dataset import load_tars
 from hamer.datasets.tar_writing import TarShard, annotation_bytes, mask_bytes
@@ -243,6 +253,39 @@ def test_fields_are_left_out_on_request(album: Path, tmp_path: Path) -> None:
     assert (shards[0].with_pose, shards[0].with_3d, shards[0].with_betas) == (0, 0, 10)
     with pytest.raises(ValueError, match="leave_out"):
         PackOptions(leave_out=("vertices",))
+
+
+def test_parts_are_apart_and_together_all() -> None:
+    def pictures(names: list[str]) -> Pictures[str]:
+        return Pictures(names, lambda name: PictureAnnotation(Path(name), name, []))
+
+    names = [f"{n}.jpg" for n in range(1000)]
+    parts = {part: part_of(pictures(names), part, 0.2) for part in ("train", "val")}  # type: ignore[arg-type]
+    found = {part: {p.name(i) for i in range(len(p))} for part, p in parts.items()}
+    assert found["train"] | found["val"] == set(names)
+    assert not found["train"] & found["val"]
+    assert 150 < len(found["val"]) < 250  # binomial: 200, standard deviation 13
+    fewer = part_of(pictures(names[:500]), "val", 0.2)
+    assert {fewer.name(i) for i in range(len(fewer))} == found["val"] & set(names[:500])
+    videos = part_of(pictures([f"v{n // 10}/{n}.jpg" for n in range(1000)]), "val", 0.2)
+    folders = [videos.name(i).split("/")[0] for i in range(len(videos))]
+    assert all(folders.count(folder) == 10 for folder in folders)
+    with pytest.raises(ValueError, match="would be empty"):
+        part_of(pictures(["a.jpg"]), "val", 1e-9)
+    with pytest.raises(ValueError, match="between 0 and 1"):
+        part_of(pictures(names), "val", 1.0)
+
+
+def test_the_example_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = Path(__file__).resolve().parents[2] / "examples"
+    spec = importlib.util.spec_from_file_location("own_training_data", folder / "05_own_training_data.py")
+    assert spec is not None
+    assert spec.loader is not None
+    example = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(example)
+    example.main(str(folder / "pictures"), str(tmp_path))
+    assert "1 files, 4 samples: 0 errors, 0 warnings" in capsys.readouterr().out
+    assert (tmp_path / "sheet.jpg").is_file()
 
 
 def test_a_shard_appears_whole_or_not_at_all(tmp_path: Path) -> None:

@@ -36,6 +36,8 @@ dataset.yaml (the lines that a training needs). `hamer data check OUT_FOLDER` co
 
 examples:
   hamer data pack --annotations my_hands.json --img_folder photos --out_folder packed
+  hamer data pack --annotations my_hands.json --img_folder photos --out_folder packed/train --part train
+  hamer data pack --annotations my_hands.json --img_folder photos --out_folder packed/val --part val --name OWN-VAL
   hamer data pack --annotations demo_out --img_folder photos --out_folder packed --min_score 0.8
   hamer data pack --annotations FreiHAND_pub_v2 --mano MANO_RIGHT.pkl --out_folder packed/freihand
   hamer data pack --annotations coco_wholebody_train_v1.0.json --img_folder train2017 --out_folder packed/cocow --max_side 640
@@ -98,6 +100,17 @@ def _add_pack(commands: Any) -> None:
         "--hand_model", choices=["mano", "open"], default="mano",
         help="that training will use; betas of the other are left out (default: mano)",
     )  # fmt: skip
+    what.add_argument(
+        "--part",
+        choices=["train", "val"],
+        help="only the pictures to train on, or only those kept apart (default: all)",
+    )
+    what.add_argument(
+        "--validation_share",
+        type=float,
+        default=0.1,
+        help="of pictures (or folders) that --part val takes (default: 0.1)",
+    )
     out = parser.add_argument_group("what to write")
     out.add_argument("--out_folder", type=Path, required=True, help="folder of the shards")
     out.add_argument("--name", default="OWN-TRAIN", help="the set's name in configurations (default: OWN-TRAIN)")
@@ -205,6 +218,7 @@ def run_pack(args: argparse.Namespace) -> int:
     """Pack; 0 if tars were written, 1 if nothing could be packed (or, --strict, not all), 2 on wrong usage."""
     from hamer.datasets.packing import DataSetCard, PackOptions, SourceOptions, pack, read_annotations
     from hamer.datasets.packing.mocap import MOCAP_NAME, write_mocap
+    from hamer.datasets.packing.parts import part_of
     from hamer.datasets.packing.sources import kind_of
 
     if args.workers is not None and args.workers < 1:
@@ -218,6 +232,8 @@ def run_pack(args: argparse.Namespace) -> int:
     )  # fmt: skip
     kind = kind_of(args.annotations) if args.format == "auto" else args.format
     pictures = read_annotations(args.annotations, kind, source)
+    if args.part:
+        pictures = part_of(pictures, args.part, args.validation_share)
     for note in source.notes:
         print(f"note: {note}", file=sys.stderr)
     origin = {name: str(getattr(source, name)) for name in ("split", "mano", "min_score", "hand_model", "side")}

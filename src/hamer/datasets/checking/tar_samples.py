@@ -52,15 +52,18 @@ def tar_samples(path: Path, problems: list[Problem]) -> Iterator[TarSample]:
 
 
 def _members(path: Path, problems: list[Problem]) -> Iterator[tuple[str, bytes]]:
+    size = path.stat().st_size
     with path.open("rb") as file:
         with tarfile.open(fileobj=file, mode="r:") as tar:
             for member in tar:
                 if not member.isfile():
                     problems.append(Problem("tar", f"{member.name} is no plain file and is passed over", False))
                     continue
+                if member.offset_data + member.size > size:
+                    raise tarfile.ReadError(f"{member.name} claims {member.size} bytes, more than there are")
                 content = tar.extractfile(member)
                 assert content is not None
                 yield member.name, content.read()
-        file.seek(-min(_END_MARK, path.stat().st_size), 2)
+        file.seek(-min(_END_MARK, size), 2)
         if file.read().strip(b"\0"):
             problems.append(Problem("tar", "the tar lacks its end mark: it was probably cut short"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +20,7 @@ from hamer.datasets.checking.pictures import EXTENSIONS, picture_of
 from hamer.datasets.checking.posing import check_pose
 from hamer.datasets.checking.sample_checks import Problem, check_hand
 from hamer.datasets.checking.tar_samples import TarSample, tar_samples
+from hamer.datasets.hands import read_masks
 from hamer.errors import HamerError
 from hamer.hand_models.layer import HandModel
 
@@ -133,12 +133,10 @@ def _check_masks(
     if len(wanted) < len(rows):
         problems.append(Problem("mask", "with a detection.npz every hand needs extra_info.detection_npz_idx"))
     try:
-        with np.load(io.BytesIO(members["detection.npz"])) as content:  # objects are refused by default
-            masks = content["masks"]
+        masks = read_masks(members["detection.npz"], size)
+        assert masks is not None
     except (ValueError, KeyError, OSError, zipfile.BadZipFile) as error:
-        problems.append(Problem("mask", f"detection.npz must hold masks: {error}"))
+        problems.append(Problem("mask", f"detection.npz: {error}"))
         return
-    if masks.ndim != 3 or masks.shape[1:] != size:
-        problems.append(Problem("mask", f"masks must be (M, {size[0]}, {size[1]}) as the picture, got {masks.shape}"))
-    elif any(not 0 <= int(row) < len(masks) for row in wanted):
+    if any(not isinstance(row, (int, np.integer)) or not 0 <= row < len(masks) for row in wanted):
         problems.append(Problem("mask", f"detection_npz_idx must be below {len(masks)}, got {wanted}"))

@@ -112,6 +112,10 @@ class Pictures(Sequence[PictureAnnotation], Generic[Key]):
             return Pictures(self._keys[index], self._make, name=self._name, files=self.files)
         return self._make(self._keys[index])
 
+    def select(self, indices: Sequence[int]) -> Pictures[Key]:
+        """The pictures of `indices`, in their order."""
+        return Pictures([self._keys[index] for index in indices], self._make, name=self._name, files=self.files)
+
     def name(self, index: int) -> str:
         """What picture `index` is called; never fails."""
         return self._name(self._keys[index])
