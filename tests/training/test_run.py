@@ -247,7 +247,10 @@ def test_only_validation(overrides: Overrides) -> None:
     ("more", "words"),
     [
         (["trainer=gpu"], "trainer=cpu"),
+        (["trainer=ddp"], "trainer=cpu"),
+        (["trainer=fsdp"], "ShardedStrategy.*trainer=cpu"),
         (["trainer=mps"], "trainer=cpu"),
+        (["trainer.devices=4096"], "at most .* got 4096"),
         (["trainer.precision=17"], "precision 17"),
         (["exp_name=''"], "exp_name"),
         (["tags=[]"], "tags"),
@@ -258,7 +261,7 @@ def test_only_validation(overrides: Overrides) -> None:
 def test_what_cannot_be_is_told(overrides: Overrides, more: list[str], words: str) -> None:
     import torch
 
-    if more == ["trainer=gpu"] and torch.cuda.is_available():
+    if more[0] in ("trainer=gpu", "trainer=ddp", "trainer=fsdp") and torch.cuda.is_available():
         pytest.skip("this machine has a GPU")
     if more == ["trainer=mps"] and torch.backends.mps.is_available():
         pytest.skip("this machine has Apple's GPU")

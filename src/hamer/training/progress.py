@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import sys
 import time
 from collections.abc import Mapping
@@ -41,7 +42,8 @@ class TrainingProgress(Callback):
         stream = self._stream or sys.stderr
         if trainer.is_global_zero and stream.isatty():
             total = trainer.max_steps if trainer.max_steps > 0 else None
-            self._bar = tqdm(total=total, initial=trainer.global_step, unit="step", file=stream, dynamic_ncols=True)
+            columns = shutil.get_terminal_size().columns  # 80 where a terminal does not say
+            self._bar = tqdm(total=total, initial=trainer.global_step, unit="step", file=stream, ncols=columns)
         self._began = (time.monotonic(), trainer.global_step)
 
     def on_train_batch_end(

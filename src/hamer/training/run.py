@@ -184,6 +184,7 @@ def build_trainer(settings: ConfigNode, folder: TrainingFolder) -> Trainer:
     values = settings.trainer.to_dict()
     values["_target_"] = str(values["_target_"]).replace("pytorch_lightning.", "lightning.pytorch.", 1)
     values["precision"] = _precision(values)
+    _check_processes(values)
     # A validation every so many batches, also where an epoch has fewer.
     values.setdefault("check_val_every_n_epoch", None)
     shows_progress = values.pop("enable_progress_bar", True)
@@ -295,6 +296,15 @@ def _require_file(path: str | Path, key: str, kind: str) -> None:
         )
 
 
+def _check_processes(trainer: Mapping[str, Any]) -> None:
+    """On processors `devices` counts processes, and a number meant for GPUs would fill the memory."""
+    devices, cores = trainer.get("devices"), os.cpu_count() or 1
+    if trainer.get("accelerator") == "cpu" and isinstance(devices, int) and devices > cores:
+        raise ValueError(
+            f"trainer.devices with trainer=cpu is a number of processes, at most {cores} here, got {devices}"
+        )
+
+
 def _has_mps() -> bool:
     mps = getattr(torch.backends, "mps", None)
     return mps is not None and bool(mps.is_available())
@@ -314,9 +324,11 @@ def _precision(trainer: Mapping[str, Any]) -> Any:
 def _refused(trainer: Mapping[str, Any], cause: BaseException) -> str:
     gpus = torch.cuda.device_count()
     has_mps = _has_mps()
+    strategy = trainer.get("strategy", "auto")
+    strategy = strategy.get("_target_", strategy) if isinstance(strategy, Mapping) else strategy
     return (
         f"the trainer cannot be set up with accelerator {trainer.get('accelerator')!r}, devices {trainer.get('devices')!r}, "
-        f"precision {trainer.get('precision')!r}, strategy {trainer.get('strategy', 'auto')!r}: {cause}. This machine has "
+        f"precision {trainer.get('precision')!r}, strategy {strategy!r}: {str(cause).rstrip('!. ')}. This machine has "
         f"{gpus or 'no'} GPU{'s' if gpus != 1 else ''} that torch can use{' and Apple MPS' if has_mps else ''}; trainer=cpu "
         "runs everywhere"
     )
