@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -161,7 +162,7 @@ def _add_check(commands: Any) -> None:
     )
     parser.add_argument("--json", action="store_true", help="print the report as json")
     parser.add_argument("--strict", action="store_true", help="exit with 1 for warnings too")
-    parser.add_argument("--workers", type=int, default=2, help="threads that decode (default: %(default)s)")
+    parser.add_argument("--workers", type=int, help="threads that decode (default: one a processor)")
     parser.set_defaults(run=run_check)
 
 
@@ -176,7 +177,8 @@ def run_check(args: argparse.Namespace) -> int:
     from hamer.datasets.checking.tars import check_tar
     from hamer.pipeline.reconstructor import load_hand_model
 
-    if args.workers < 1 or (args.draw is not None and args.draw < 1):
+    workers = args.workers if args.workers is not None else os.cpu_count() or 1
+    if workers < 1 or (args.draw is not None and args.draw < 1):
         return _fail("check", "--workers and --draw must be at least 1", status=2)
     if args.draw and args.draw_file.suffix not in (".jpg", ".png"):
         return _fail("check", f"--draw_file must end in .jpg or .png, got {args.draw_file}", status=2)
@@ -192,7 +194,7 @@ def run_check(args: argparse.Namespace) -> int:
             check_npz(file, findings, img_folder=args.img_folder)
         else:
             show = sheet.add if sheet else None
-            check_tar(file, findings, hand_model=hand_model, workers=args.workers, show=show)
+            check_tar(file, findings, hand_model=hand_model, workers=workers, show=show)
     print(json.dumps(findings.to_dict(), indent=1) if args.json else "\n".join(findings.lines()))
     _draw(sheet, args)
     return 1 if findings.errors or (args.strict and findings.warnings) else 0
