@@ -212,6 +212,8 @@ FILTER_CASES: list[tuple[dict[str, Any], dict[str, Any], Any]] = [
     ({"FILTER_REPROJ_THRESH": 10.0}, {}, None),
     ({"FILTER_REPROJ_THRESH": 10.5}, {}, (1, 1)),
     ({"FILTER_REPROJ_THRESH": 1.0}, {"extra_info": {}}, (1, 1)),
+    ({"FILTER_REPROJ_THRESH": 1.0}, {"extra_info": ["no", "mapping"]}, (1, 1)),
+    ({"FILTER_REPROJ_THRESH": 1.0}, {"extra_info": {"fitting_loss": np.zeros(3)}}, (1, 1)),
     ({"FILTER_MIN_BBOX_SIZE": 20.0}, {}, None),
     ({"FILTER_MIN_BBOX_SIZE": 19.0}, {}, (1, 1)),
 ]

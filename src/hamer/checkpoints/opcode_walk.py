@@ -19,7 +19,6 @@ _COUNTS = {
     pickletools.TAKEN_FROM_ARGUMENT4U: Struct("<I"),
     pickletools.TAKEN_FROM_ARGUMENT8U: Struct("<Q"),
 }
-_UINT4 = Struct("<I")
 
 
 def _argument_lengths() -> list[int | Struct | None]:
@@ -32,48 +31,53 @@ def _argument_lengths() -> list[int | Struct | None]:
 
 
 _LENGTHS = _argument_lengths()
+_PLAIN = {
+    c: n for c, n in enumerate(_LENGTHS) if isinstance(n, int) and n >= 0 and c not in (_STOP, _BINPUT, _LONG_BINPUT)
+}
+_STEPS = [_PLAIN[code] + 1 if code in _PLAIN else 0 for code in range(256)]
+"""Bytes of an instruction where nothing but its length need be known, else 0."""
+_STEPS_OF_LONG_DATA = [2 if code == _BINPUT else step for code, step in enumerate(_STEPS)]
+"""The same for data of 256 bytes or more, which no memo number of one byte exceeds."""
 
 
-def check_stream(data: bytes | mmap, start: int = 0, memo: int | None = None) -> None:
-    """A ValueError where an instruction reaches beyond the data, is unknown, or names a memo number beyond `memo`.
+def check_stream(data: bytes) -> None:
+    """A ValueError where an instruction reaches beyond the data, is unknown, or names a memo number beyond the data's length.
 
     An unpickler would set aside 8 bytes for every memo number below the one named: 32 GB for a forged one.
-
-    Args:
-        data: what holds the pickle.
-        start: where the pickle begins in it.
-        memo: the highest memo number that is believed; None for the data's length.
     """
-    position, end = start, len(data)
-    memo = end if memo is None else memo
+    position, end = 0, len(data)
+    steps = _STEPS if end < 256 else _STEPS_OF_LONG_DATA
     while position < end:
-        code = data[position]
-        length = _LENGTHS[code]
-        position += 1
-        if isinstance(length, int):
-            if length > 0:
-                if code == _BINPUT:
-                    _check_memo(data[position] if position < end else 0, memo)
-                elif code == _LONG_BINPUT and position + 4 <= end:
-                    _check_memo(_UINT4.unpack_from(data, position)[0], memo)
-                position += length
-            elif length == _LINE:
-                line = position
-                position = _after_line(data, position)
-                if code in _TWO_LINES:
-                    position = _after_line(data, position)
-                elif code == _PUT:
-                    _check_memo(int(data[line : position - 1]), memo)
-            elif code == _STOP:
-                return
-        elif isinstance(length, Struct):
-            count = length.unpack_from(data, position)[0] if position + length.size <= end else -1
-            if count < 0:
-                raise ValueError(f"a text or bytes at byte {position} has no valid length")
-            position += length.size + count
+        step = steps[data[position]]
+        if step:
+            position += step
+        elif data[position] == _STOP:
+            return
         else:
-            raise ValueError(f"byte {position - 1} is no instruction: {code:#x}")
+            position = _after_argument(data, position)
     raise ValueError(f"the pickle of {end} bytes ends before its last instruction")
+
+
+def _after_argument(data: bytes, position: int) -> int:
+    """Where the instruction at `position` ends, whose argument has a length of its own or is a memo number."""
+    code, end = data[position], len(data)
+    length = _LENGTHS[code]
+    position += 1
+    if length is None:
+        raise ValueError(f"byte {position - 1} is no instruction: {code:#x}")
+    if isinstance(length, Struct):
+        count = length.unpack_from(data, position)[0] if position + length.size <= end else -1
+        if count < 0:
+            raise ValueError(f"a text or bytes at byte {position} has no valid length")
+        return position + length.size + count
+    if length != _LINE:
+        if position + length <= end:
+            _check_memo(int.from_bytes(data[position : position + length], "little"), end)
+        return position + length
+    after = _after_line(data, position)
+    if code == _PUT:
+        _check_memo(int(data[position : after - 1]), end)
+    return _after_line(data, after) if code in _TWO_LINES else after
 
 
 def _after_line(data: bytes | mmap, position: int) -> int:

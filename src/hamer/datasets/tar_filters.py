@@ -104,7 +104,8 @@ def reprojection_loss(annotation: Mapping[str, Any]) -> float | None:
 
     The original stores the dictionary of losses as an array of one object.
     """
-    losses = (annotation.get("extra_info") or {}).get("fitting_loss")
+    extra = annotation.get("extra_info")
+    losses = extra.get("fitting_loss") if isinstance(extra, Mapping) else None
     if isinstance(losses, np.ndarray):
         losses = losses.item() if losses.size == 1 else None
     value = losses.get("reprojection_loss") if isinstance(losses, Mapping) else None

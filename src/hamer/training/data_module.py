@@ -123,7 +123,18 @@ class HAMERDataModule(LightningDataModule):
         return {"seed": self.seed, "epoch": epoch, "batches": batches, "workers": self._workers}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on where `state` was taken; with another number of workers in another order, from the same epoch's end."""
+        """Go on where `state` was taken: the same samples in the same order, with the same augmentation.
+
+        With another number of workers, processes or hands a batch the streams are divided otherwise: the rest of the
+        epoch is then as long but not the same samples; later epochs are unaffected. Nothing is decoded of what is passed
+        over, but its tars are read.
+        """
+        if int(state.get("workers", self._workers)) != self._workers:
+            logger.info(
+                "resuming with %d loader workers after %s: the rest of this epoch has another order",
+                self._workers,
+                state["workers"],
+            )
         if self.train_dataset is not None:
             self.train_dataset.seed = int(state["seed"])
         self.seed = int(state["seed"])
