@@ -42,8 +42,10 @@ class TrainingProgress(Callback):
         stream = self._stream or sys.stderr
         if trainer.is_global_zero and stream.isatty():
             total = trainer.max_steps if trainer.max_steps > 0 else None
-            columns = shutil.get_terminal_size().columns  # 80 where a terminal does not say
-            self._bar = tqdm(total=total, initial=trainer.global_step, unit="step", file=stream, ncols=columns)
+            size = shutil.get_terminal_size()  # 80 x 24 where a terminal does not say
+            self._bar = tqdm(
+                total=total, initial=trainer.global_step, unit="step", file=stream, ncols=size.columns, nrows=size.lines
+            )
         self._began = (time.monotonic(), trainer.global_step)
 
     def on_train_batch_end(
