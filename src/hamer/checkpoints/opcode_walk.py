@@ -36,17 +36,23 @@ _PLAIN = {
 }
 _STEPS = [_PLAIN[code] + 1 if code in _PLAIN else 0 for code in range(256)]
 """Bytes of an instruction where nothing but its length need be known, else 0."""
-_STEPS_OF_LONG_DATA = [2 if code == _BINPUT else step for code, step in enumerate(_STEPS)]
-"""The same for data of 256 bytes or more, which no memo number of one byte exceeds."""
+_STEPS_WITH_MEMO = [2 if code == _BINPUT else step for code, step in enumerate(_STEPS)]
+"""The same where every memo number of one byte is believed."""
 
 
-def check_stream(data: bytes) -> None:
-    """A ValueError where an instruction reaches beyond the data, is unknown, or names a memo number beyond the data's length.
+def check_stream(data: bytes | mmap, start: int = 0, memo: int | None = None) -> None:
+    """A ValueError where an instruction reaches beyond the data, is unknown, or names a memo number beyond `memo`.
 
     An unpickler would set aside 8 bytes for every memo number below the one named: 32 GB for a forged one.
+
+    Args:
+        data: what holds the pickle.
+        start: where the pickle begins in it.
+        memo: the highest memo number that is believed; None for the data's length.
     """
-    position, end = 0, len(data)
-    steps = _STEPS if end < 256 else _STEPS_OF_LONG_DATA
+    position, end = start, len(data)
+    memo = end if memo is None else memo
+    steps = _STEPS if memo < 256 else _STEPS_WITH_MEMO
     while position < end:
         step = steps[data[position]]
         if step:
@@ -54,11 +60,11 @@ def check_stream(data: bytes) -> None:
         elif data[position] == _STOP:
             return
         else:
-            position = _after_argument(data, position)
+            position = _after_argument(data, position, memo)
     raise ValueError(f"the pickle of {end} bytes ends before its last instruction")
 
 
-def _after_argument(data: bytes, position: int) -> int:
+def _after_argument(data: bytes | mmap, position: int, memo: int) -> int:
     """Where the instruction at `position` ends, whose argument has a length of its own or is a memo number."""
     code, end = data[position], len(data)
     length = _LENGTHS[code]
@@ -72,11 +78,11 @@ def _after_argument(data: bytes, position: int) -> int:
         return position + length.size + count
     if length != _LINE:
         if position + length <= end:
-            _check_memo(int.from_bytes(data[position : position + length], "little"), end)
+            _check_memo(int.from_bytes(data[position : position + length], "little"), memo)
         return position + length
     after = _after_line(data, position)
     if code == _PUT:
-        _check_memo(int(data[position : after - 1]), end)
+        _check_memo(int(data[position : after - 1]), memo)
     return _after_line(data, after) if code in _TWO_LINES else after
 
 
