@@ -218,7 +218,7 @@ def test_parts_find_their_states_by_name(
 
 def test_weights_alone_make_a_module(original: Any) -> None:
     path, source, _ = original
-    module = HamerModule.load_from_checkpoint(path)
+    module = HamerModule.load_from_checkpoint(path, map_location="cpu")
     for (name, a), b in zip(source.named_parameters(), module.parameters(), strict=True):
         assert torch.equal(a, b), name
 

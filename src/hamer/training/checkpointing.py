@@ -259,6 +259,7 @@ def load_module(
     *,
     cfg: Mapping[str, Any] | None = None,
     hand: HandModelArrays | None = None,
+    map_location: Any = None,
     **arguments: Any,
 ) -> M:
     """A module of `cls` with the weights of a checkpoint; its optimisers start afresh.
@@ -270,6 +271,7 @@ def load_module(
         path: a checkpoint of ours or of the original.
         cfg: configuration; None takes the one beside or inside the checkpoint.
         hand: the hand; None takes the one in the checkpoint, else `cfg.MANO.MODEL_PATH`.
+        map_location: device of the result; None for the CPU.
         arguments: passed on to `cls`.
     """
     from hamer.checkpoints.hand_files import arrays_from_state_dict
@@ -286,4 +288,4 @@ def load_module(
     content = {"state_dict": weights.tensors, OURS: ours or {}}
     adopt(content, module)
     module.load_state_dict(content["state_dict"])
-    return module
+    return module if map_location is None else module.to(map_location)
