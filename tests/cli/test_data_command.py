@@ -18,6 +18,7 @@ from PIL import Image
 from hamer.cli import main
 from hamer.configs.reader import read_yaml
 from hamer.datasets.mocap_dataset import MoCapDataset
+from hamer.datasets.tar_writing import TarShard
 
 
 @pytest.fixture
@@ -101,6 +102,23 @@ def test_a_part_kept_apart(hands: Path, capsys: pytest.CaptureFixture[str]) -> N
         assert pack(hands, "--part", part, "--validation_share", "0.5", "--overwrite") == 0
         packed += json.loads((hands.parent / "packed" / "dataset.json").read_text())["pictures"]
     assert packed == 3
+
+
+def test_a_full_disk(hands: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    add = TarShard.add
+
+    def fill(shard: TarShard, key: str, members: Any) -> None:
+        if key == "000002":
+            raise OSError(28, "No space left on device")
+        add(shard, key, members)
+
+    monkeypatch.setattr(TarShard, "add", fill)
+    assert pack(hands, "--shard_size", "2") == 1
+    assert "make room there and run the command again" in capsys.readouterr().err
+    assert sorted(f.name for f in (hands.parent / "packed").iterdir()) == ["000000.tar", "manifest.jsonl"]
+    monkeypatch.undo()
+    assert pack(hands, "--shard_size", "2") == 0
+    assert "3 hands (1 left) of 3 pictures in 2 tars" in capsys.readouterr().out
 
 
 def test_warnings_count_when_strict(hands: Path, golden: Path) -> None:

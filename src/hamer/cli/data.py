@@ -239,16 +239,14 @@ def run_pack(args: argparse.Namespace) -> int:
     for note in source.notes:
         print(f"note: {note}", file=sys.stderr)
     origin = {name: str(getattr(source, name)) for name in ("split", "mano", "min_score", "hand_model", "side")}
-    with _PackBar() as bar:
-        shards = pack(
-            pictures,
-            args.out_folder,
-            options,
-            origin=origin,
-            workers=args.workers,
-            overwrite=args.overwrite,
-            progress=bar,
-        )
+    try:
+        with _PackBar() as bar:
+            shards = pack(
+                pictures, args.out_folder, options, origin=origin, workers=args.workers, overwrite=args.overwrite,
+                progress=bar,
+            )  # fmt: skip
+    except OSError as error:  # those of reading a picture only leave that picture out
+        return _fail("pack", f"cannot write to {args.out_folder} ({error}); make room there and run the command again")
     card = DataSetCard.of(shards, name=args.name, source=args.source, licence=args.licence, kind=kind)
     if args.mocap:
         tars = [args.out_folder / shard["name"] for shard in card.shards]
