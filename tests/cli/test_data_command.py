@@ -165,10 +165,10 @@ def test_the_help_teaches(command: list[str], capsys: pytest.CaptureFixture[str]
 
 def test_killed_and_run_again(hands: Path, tmp_path: Path) -> None:
     content = json.loads(hands.read_text())
-    content["pictures"] = content["pictures"][:3] * 100
+    content["pictures"] = content["pictures"][:3] * 50
     hands.write_text(json.dumps(content))
     arguments = [sys.executable, "-m", "hamer", "data", "pack", "--annotations", str(hands), "--img_folder"]
-    arguments += [str(tmp_path / "photos"), "--shard_size", "20", "--workers", "1", "--out_folder"]
+    arguments += [str(tmp_path / "photos"), "--shard_size", "10", "--workers", "1", "--out_folder"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     killed = subprocess.Popen([*arguments, str(tmp_path / "killed")], env=environment, stderr=subprocess.DEVNULL)
     while not (tmp_path / "killed" / "000001.tar").exists():
@@ -187,4 +187,4 @@ def test_killed_and_run_again(hands: Path, tmp_path: Path) -> None:
 
 def pack_into(hands: Path, folder: Path) -> int:
     arguments: list[Any] = ["data", "pack", "--annotations", hands, "--img_folder", hands.parent / "photos"]
-    return main([str(a) for a in [*arguments, "--shard_size", 20, "--out_folder", folder]])
+    return main([str(a) for a in [*arguments, "--shard_size", 10, "--out_folder", folder]])
