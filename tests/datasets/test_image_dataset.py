@@ -64,10 +64,10 @@ def test_wrong_files_say_what_is_wrong(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"hand_pose of .* must be numbers of shape \(1, 48\)"):
         ImageDataset(config(), save(tmp_path / "pose.npz", hand_pose=np.zeros((1, 45))), tmp_path, train=False)
     dataset = ImageDataset(config(), save(tmp_path / "good.npz"), tmp_path, train=False)
-    with pytest.raises(PictureError, match="a.png could not be read"):
+    with pytest.raises(PictureError, match=r"a\.png could not be read"):
         dataset[0]
     (tmp_path / "text.npz").write_text("no zip")
-    with pytest.raises(ValueError, match="must be an .npz file"):
+    with pytest.raises(ValueError, match=r"must be an \.npz file"):
         read_npz(tmp_path / "text.npz")
     with pytest.raises(ValueError, match="TYPE must be one of"):
         create_dataset(config(), {"TYPE": "JsonDataset"})

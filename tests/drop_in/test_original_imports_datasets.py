@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import cv2
@@ -115,3 +116,19 @@ def test_recursive_to() -> None:
     assert moved["a"][0].device.type == moved["b"]["c"].device.type == "meta"
     assert moved["a"][1] == "name"
     assert nested["b"]["c"].device.type == "cpu"
+
+
+def test_data_sets_of_evaluation_and_training(tmp_path: Path) -> None:
+    """`create_dataset` with an entry of the original's list, and the static method that its training calls."""
+    from hamer.datasets import create_dataset
+    from hamer.datasets.image_dataset import ImageDataset
+
+    cv2.imwrite(str(tmp_path / "a.png"), IMG)
+    np.savez(tmp_path / "set.npz", imgname=["a.png"], center=[[160.0, 120.0]], scale=[80.0])
+    entry = {"TYPE": "ImageDataset", "DATASET_FILE": tmp_path / "set.npz", "IMG_DIR": tmp_path, "KEYPOINT_LIST": [0]}
+    cfg = SimpleNamespace(MODEL=CFG.MODEL, DATASETS={})
+    dataset = create_dataset(cfg, entry, train=False, rescale_factor=-1)
+    assert isinstance(dataset, ImageDataset)
+    batch = next(iter(torch.utils.data.DataLoader(dataset, 8, shuffle=False)))
+    assert batch["img"].shape == (1, 3, 256, 256)
+    assert callable(ImageDataset.load_tars_as_webdataset)
