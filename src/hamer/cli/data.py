@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hamer.cli import data_convert, data_hint
+
 if TYPE_CHECKING:
     from hamer.datasets.checking.drawing import ContactSheet
     from hamer.datasets.packing import DataSetCard, Pictures, SourceOptions
@@ -63,13 +65,15 @@ def add_parser(subparsers: Any) -> None:
     """Add `data` and its own commands to the command line."""
     parser = subparsers.add_parser(
         "data",
-        help="training data of your own: pack and check",
+        help="data sets: pack your own, check, convert official releases, HInt's tools",
         description=_DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    commands = parser.add_subparsers(title="commands", metavar="{pack,check}")
+    commands = parser.add_subparsers(title="commands", metavar="{pack,check,convert,hint}")
     _add_pack(commands)
     _add_check(commands)
+    data_convert.add_parser(commands)
+    data_hint.add_parser(commands)
     parser.set_defaults(run=lambda _args: parser.print_help() or 2)
 
 

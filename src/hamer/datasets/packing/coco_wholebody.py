@@ -29,8 +29,7 @@ def read(path: Path, options: SourceOptions) -> Pictures[int]:
 
 def pictures_of(content: Any, path: Path, options: SourceOptions) -> Pictures[int]:
     """The same of an annotation file that has been read: `content` of `path`."""
-    if not isinstance(content, Mapping) or not all(isinstance(content.get(k), list) for k in ("images", "annotations")):
-        raise ValueError(f"{path} must be a COCO file: a dict with the lists images and annotations")
+    require_coco(content, path)
     images = {image["id"]: image for image in content["images"]}
     persons: dict[int, list[Mapping[str, Any]]] = defaultdict(list)
     for annotation in content["annotations"]:
@@ -55,6 +54,12 @@ def pictures_of(content: Any, path: Path, options: SourceOptions) -> Pictures[in
     return Pictures(
         sorted(persons), make, name=lambda i: str(images.get(i, {}).get("file_name", f"image_id {i}")), files=[path]
     )
+
+
+def require_coco(content: Any, path: Path) -> None:
+    """Raises ValueError where the content of `path` is not a dict with the lists that COCO's files have."""
+    if not isinstance(content, Mapping) or not all(isinstance(content.get(k), list) for k in ("images", "annotations")):
+        raise ValueError(f"{path} must be a COCO file: a dict with the lists images and annotations")
 
 
 def _hands(annotation: Mapping[str, Any], side: str | None) -> Iterator[tuple[bool, Any, Any]]:
