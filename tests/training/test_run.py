@@ -22,7 +22,7 @@ pytest.importorskip("tensorboard", reason="training needs the extra: pip install
 from hamer.checkpoints.weights import read_weights
 from hamer.configs.compose import compose
 from hamer.models import load_hamer
-from hamer.training.checkpointing import CheckpointWriteError, SafeCheckpointIO, read_checkpoint
+from hamer.training.checkpointing import CheckpointWriteError, read_checkpoint
 from hamer.training.folder import TrainingFolder, changes
 from hamer.training.run import TrainingOutcome, TrainingStoppedError, train
 
@@ -99,6 +99,7 @@ def test_the_command_as_a_user_types_it(overrides: Overrides, tmp_path: Path) ->
     assert curve(folder, "val/loss")
     assert "step 8 of 8" in (folder.path / "train.log").read_text(encoding="utf-8")
     assert {file.name for file in folder.checkpoints.iterdir()} == {"last.ckpt", "epoch=0-step=8.ckpt"}
+    assert folder.last.samefile(folder.checkpoints / "epoch=0-step=8.ckpt")  # one file, two names
 
 
 def test_killed_and_continued_is_the_run_that_was_not(overrides: Overrides, tmp_path: Path) -> None:
@@ -122,10 +123,11 @@ def test_killed_and_continued_is_the_run_that_was_not(overrides: Overrides, tmp_
 
 
 def test_continued_after_its_end(overrides: Overrides) -> None:
-    """Two halves, the first of which ends between checkpoints and in the middle of an epoch, are one whole."""
-    run(overrides("halves", steps=6))
-    continued, straight = run(overrides("halves", steps=16)), run(overrides("whole", steps=16))
-    _same_from(6, continued, straight)
+    """Two parts are one whole, cut between checkpoints (6), before a validation (8) and at the end of an epoch (10)."""
+    straight = run(overrides("whole", steps=14))
+    for end in (6, 8, 10):
+        run(overrides(f"cut_at_{end}", steps=end))
+        _same_from(end, run(overrides(f"cut_at_{end}", steps=14)), straight)
 
 
 def _same_from(step: int, continued: TrainingOutcome, straight: TrainingOutcome) -> None:
@@ -199,7 +201,6 @@ def test_a_full_disk_is_told(overrides: Overrides, monkeypatch: pytest.MonkeyPat
     def full(*_: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    assert SafeCheckpointIO.save_checkpoint  # the writer whose torch.save is replaced
     monkeypatch.setattr(torch, "save", full)
     with pytest.raises(CheckpointWriteError, match="No space left"):
         run(overrides("full"))

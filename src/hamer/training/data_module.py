@@ -149,6 +149,11 @@ class HAMERDataModule(LightningDataModule):
             return {**batch, "img": self._warp(batch["img"])}
         return batch
 
+    def teardown(self, stage: str) -> None:
+        """Log what was skipped, when training ends within an epoch too."""
+        if stage == "fit" and self.train_dataset is not None:
+            tell_skipped(self.train_dataset)
+
     def skipped(self) -> dict[str, dict[str, int]]:
         """Set to reason to count of training samples that could not be used so far."""
         return self.train_dataset.skipped() if self.train_dataset is not None else {}
@@ -183,6 +188,8 @@ class HAMERDataModule(LightningDataModule):
             drop_last=drop_last,
             num_workers=workers,
             pin_memory=torch.cuda.is_available(),
+            # Not the global one: a loader that begins anew must not change what the network draws next.
+            generator=torch.Generator().manual_seed(self.seed),
             collate_fn=collate_windows if isinstance(dataset.cutter, WindowCutter) else None,
             **many,
         )
@@ -195,19 +202,24 @@ class TrainingBatches:
         self.loader, self.mocap, self.mixture, self.position = loader, mocap, mixture, position
         self._first = (position.epoch, position.batches)
         self._given: list[int] = []  # batches given in each epoch that was begun
+        self._running = False
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         """The batches that are left of the position's epoch."""
-        epoch = self.position.epoch
+        self._end_epoch()
+        self._running = True
         self._given.append(0)
-        try:
-            for img, mocap in zip(self.loader, self.mocap or repeat(None), strict=False):
-                self._given[-1] += 1
-                yield {"img": img} if mocap is None else {"img": img, "mocap": mocap}
-        finally:  # an epoch that the trainer cuts short (limit_train_batches) is over too
-            self.position.set(epoch + 1)
-        for name, totals in self.mixture.skipped().items():
-            logger.warning("data set %s: skipped so far: %s", name, totals)
+        for img, mocap in zip(self.loader, self.mocap or repeat(None), strict=False):
+            self._given[-1] += 1
+            yield {"img": img} if mocap is None else {"img": img, "mocap": mocap}
+        self._end_epoch()
+
+    def _end_epoch(self) -> None:
+        """The epoch is over when its batches are, or when the next one begins: a trainer may leave the last ones."""
+        if self._running:
+            self._running = False
+            self.position.set(self.position.epoch + 1)
+            tell_skipped(self.mixture)
 
     def __len__(self) -> int:
         """Batches of a whole epoch."""
@@ -224,6 +236,14 @@ class TrainingBatches:
                 return epoch, before + left
             left, epoch, before = left - given, epoch + 1, 0
         return epoch, before
+
+
+def tell_skipped(mixture: Mixture) -> None:
+    """Log how many samples of each set could not be used, and why."""
+    for source in mixture.sources:
+        summary = source.skipped.summary()
+        if summary:
+            logger.warning("data set %s: %s so far", source.name, summary)
 
 
 def _seed(cfg: Any) -> int:

@@ -25,7 +25,8 @@ from hamer.errors import HamerError, require
 from hamer.models.mano_head import neutral_mean_params
 from hamer.models.mano_wrapper import MANO
 from hamer.training.callbacks import FailedBatch, LastCheckpoint, RandomState
-from hamer.training.checkpointing import SafeCheckpointIO, load_module
+from hamer.training.checkpoint_links import LinkingCheckpointIO
+from hamer.training.checkpointing import load_module
 from hamer.training.distillation import build_student
 from hamer.training.folder import TrainingFolder
 from hamer.training.module import HamerModule, NonFiniteLossError
@@ -194,7 +195,7 @@ def build_trainer(settings: ConfigNode, folder: TrainingFolder) -> Trainer:
             values,
             logger=TensorBoardLogger(str(folder.path / "tensorboard"), name="", version="", default_hp_metric=False),
             callbacks=_callbacks(settings, folder, shows_progress=bool(shows_progress)),
-            plugins=[SafeCheckpointIO()],
+            plugins=[LinkingCheckpointIO(folder.last.absolute())],
             enable_progress_bar=False,
             enable_model_summary=False,
         )
