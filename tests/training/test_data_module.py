@@ -140,6 +140,7 @@ def test_under_lightning(made: Made, stop: int, tmp_path: Path) -> None:
     whole, part, rest = Recorder(), Recorder(), Recorder()
     trainer(tmp_path, 7, enable_checkpointing=False).fit(whole, datamodule=HAMERDataModule(*made))
     assert len(whole.batches) == 7
+    assert not equal(images(whole.batches[:3]), images(whole.batches[4:]))  # another epoch
     first = trainer(tmp_path, stop)
     first.fit(part, datamodule=HAMERDataModule(*made))
     first.save_checkpoint(tmp_path / "part.ckpt")
@@ -156,6 +157,18 @@ def test_crops_on_the_device_are_the_same(made: Made, tmp_path: Path) -> None:
     trainer(tmp_path, 3, enable_checkpointing=False).fit(device, datamodule=HAMERDataModule(*made))
     assert equal(images(exact.batches), images(device.batches))
     assert set(exact.batches[0]["img"]) == set(device.batches[0]["img"])
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_skipped_samples_are_told(made: Made, tmp_path: Path, caplog: Any) -> None:
+    bad = {f"{number}": tars.sample(tars.annotation(), jpg=None) for number in range(5)}
+    tars.write_tar(tmp_path / "B.tar", {**bad, "9": tars.sample(tars.annotation())})
+    module = HAMERDataModule(*made)
+    trainer(tmp_path, 6, enable_checkpointing=False).fit(Recorder(), datamodule=module)
+    assert module.skipped()["B"]["incomplete sample"] > 0
+    told = [record.message for record in caplog.records if "so far" in record.message]
+    assert len(told) == 2  # at the end of the first epoch, of 4 batches, and of the training
+    assert told[0].startswith("data set B: ")
 
 
 def test_other_configurations(made: Made) -> None:
