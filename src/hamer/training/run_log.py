@@ -60,6 +60,8 @@ def quiet_lightning(settings: ConfigNode) -> Iterator[None]:
 _NOT_FOR_US = (
     ".*Using ModelCheckpoint with manual optimization.*",  # checkpoints are of the state after a step, as they should be
     ".*does not have many workers.*",
+    ".*in eval mode at the start of training.*",  # what is frozen rests
+    ".*is smaller than the logging interval.*",
     ".*your dataloader is not resumable.*",  # the data module keeps the position, not its loader
     ".*callbacks used to create the checkpoint need to be provided.*",  # a checkpoint of other settings, or the original's
     ".*Checkpoint directory .* exists and is not empty.*",
