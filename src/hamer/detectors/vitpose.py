@@ -6,8 +6,7 @@ original's; persons of all pictures share batches.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +28,7 @@ from hamer.detectors.wholebody.keypoints import N_KEYPOINTS
 from hamer.detectors.wholebody.network import WholeBodyNetwork
 from hamer.detectors.wholebody.weights import load_network
 from hamer.models.config import ViTConfig
-from hamer.models.devices import pick_device
+from hamer.models.devices import pick_device, torch_threads
 from hamer.models.precision import PRECISIONS, Precision, recommended_precision, set_precision
 
 
@@ -108,7 +107,7 @@ class ViTPose:
         if not persons:
             return [np.zeros((0, N_KEYPOINTS, 3), np.float32) for _ in images]
         network = self.load()
-        with _torch_threads(self.threads), torch.inference_mode():
+        with torch_threads(self.threads), torch.inference_mode():
             parts = [persons[start : start + self.batch_size] for start in range(0, len(persons), self.batch_size)]
             # Results stay on the device until the end, so that crops are cut while a GPU computes.
             found = torch.cat([self._keypoints(network, part) for part in parts]).cpu().numpy()
@@ -131,17 +130,3 @@ class ViTPose:
         inputs = network_input(torch.from_numpy(crops).to(network.device))
         places = (torch.from_numpy(values).to(network.device) for values in (centers, scales))
         return decode(self.heatmaps(network, inputs), *places)
-
-
-@contextmanager
-def _torch_threads(number: int | None) -> Iterator[None]:
-    """Torch with so many CPU threads inside, and with its own number again after."""
-    before = torch.get_num_threads()
-    if number is None or number == before:
-        yield
-        return
-    torch.set_num_threads(number)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
