@@ -51,7 +51,8 @@ def test_parts_left_alone(golden_module: Any) -> None:
 def test_frozen_parts_rest_and_do_not_change(
     golden_module: Any, golden_batch: Any, trainer: Any, repeated: Any
 ) -> None:
-    module = golden_module({"TRAIN": {"FROZEN_BLOCKS": 1}}).train()
+    # Without drop path, which now and then leaves a block out for the whole batch
+    module = golden_module({"TRAIN": {"FROZEN_BLOCKS": 1}, "MODEL": {"BACKBONE": {"DROP_PATH_RATE": 0.0}}}).train()
     assert [block.training for block in module.backbone.blocks] == [False, True]
     before = {name: p.detach().clone() for name, p in module.named_parameters()}
     trainer(max_steps=2).fit(module, repeated(golden_batch, 1))
