@@ -57,7 +57,9 @@ def golden_step(module: HamerModule, batch: Any, trainer: Any, repeated: Any, fi
     for name, gradient in witness.gradients.items():
         # What is zero but for rounding: keys that only meet a softmax over one entry, the weight of a zero input.
         # In double precision: torch's float32 norm of 5 million entries is off by 3e-4 on a CPU.
-        np.testing.assert_allclose(gradient.double().norm(), norms["parameters"][name], rtol=GRADIENTS, atol=1e-9, err_msg=name)
+        np.testing.assert_allclose(
+            gradient.double().norm(), norms["parameters"][name], rtol=GRADIENTS, atol=1e-9, err_msg=name
+        )
     for key in (name for name in file.files if name.startswith("step.grad.")):
         expected = file[key]
         gradient = witness.gradients[key.removeprefix("step.grad.")]
