@@ -218,6 +218,18 @@ def test_changes_name_the_settings() -> None:
     assert list(changes(before, after)) == ["A.C: [1] -> [2]", "D: 2 -> None", "E: None -> 3"]
 
 
+@pytest.mark.parametrize("monitor", [None, "val/loss"])
+def test_several_checkpoints_are_kept(overrides: Overrides, monitor: str | None) -> None:
+    more = ["GENERAL.CHECKPOINT_SAVE_TOP_K=2", *([f"+GENERAL.CHECKPOINT_MONITOR={monitor}"] if monitor else [])]
+    outcome = run(overrides("kept", *more, "GENERAL.VAL_STEPS=2", steps=12))
+    kept = {int(file.stem.split("step=")[1].split("-")[0]) for file in outcome.folder.checkpoints.glob("epoch=*.ckpt")}
+    assert len(kept) == 2
+    assert read_checkpoint(outcome.folder.last)["global_step"] == 12
+    if monitor is None:
+        assert kept == {8, 12}
+    assert run(overrides("kept", *more, "GENERAL.VAL_STEPS=2", steps=14)).step == 14
+
+
 def test_another_checkpoint_to_start_from(overrides: Overrides) -> None:
     first = run(overrides("first", steps=4))
     second = run(overrides("second", f"ckpt_path={first.folder.last}", steps=6))

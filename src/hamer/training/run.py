@@ -186,8 +186,8 @@ def build_trainer(settings: ConfigNode, folder: TrainingFolder) -> Trainer:
     values["_target_"] = str(values["_target_"]).replace("pytorch_lightning.", "lightning.pytorch.", 1)
     values["precision"] = _precision(values)
     _check_processes(values)
-    # A validation every so many batches, also where an epoch has fewer.
-    values.setdefault("check_val_every_n_epoch", None)
+    if isinstance(values.get("val_check_interval"), int):  # so many batches, also where an epoch has fewer
+        values.setdefault("check_val_every_n_epoch", None)
     shows_progress = values.pop("enable_progress_bar", True)
     folder.checkpoints.mkdir(parents=True, exist_ok=True)
     try:
