@@ -34,7 +34,13 @@ def read_parts(name: str, source: str | Path, options: ConvertOptions | None = N
     if options.img_folder is not None and not options.img_folder.is_dir():
         raise ReleaseError(f"img_folder must be a folder, but there is none at {options.img_folder}")
     reader = importlib.import_module(f"hamer.datasets.conversion.{RELEASES[name]}")
-    parts: list[Part] = reader.parts(source, options)
+    try:
+        parts: list[Part] = reader.parts(source, options)
+    except ReleaseError:
+        raise
+    except (ValueError, KeyError, TypeError, IndexError) as error:  # of readers that serve packing too
+        reason = f"{type(error).__name__} {error}" if isinstance(error, (KeyError, IndexError)) else str(error)
+        raise ReleaseError(f"{source} is not laid out as {name}: {reason}") from error
     return parts
 
 

@@ -9,9 +9,10 @@ from hamer.datasets.hint.annotation import HintAnnotation
 from hamer.rendering.keypoints import BONES, JOINT_COLORS
 
 _SHIFT = 4  # OpenCV draws at 1/16 px
+_MARGIN = 1.6  # side of the square over that of the box
 _WHITE = (255, 255, 255)
 _BOX_COLOR = (255, 255, 255)
-_BONE, _RADIUS, _RING = 1 / 90, 1 / 45, 1 / 150  # of the longer side of the box
+_BONE, _RADIUS, _RING = 1 / 90, 1 / 40, 1 / 120  # of the longer side of the box
 
 
 def draw_annotation(rgb: np.ndarray, found: HintAnnotation, *, crop: bool = True, side: int = 512) -> np.ndarray:
@@ -21,7 +22,7 @@ def draw_annotation(rgb: np.ndarray, found: HintAnnotation, *, crop: bool = True
     hidden end are dashed. Joints that are not in the picture are left out.
 
     Args:
-        crop: the square of twice the box, `side` px wide, instead of the whole picture.
+        crop: the square around the box, `side` px wide, instead of the whole picture.
     """
     height, width = rgb.shape[:2]
     inside, points, box = found.inside(width, height), found.keypoints, found.box
@@ -52,9 +53,9 @@ def sheet(pictures: list[np.ndarray], columns: int = 4) -> np.ndarray:
 
 
 def _joint(canvas: np.ndarray, at: np.ndarray, color: tuple[int, int, int], size: float, *, hollow: bool) -> None:
-    radius, ring = round(_radius(size) * 2**_SHIFT), max(1, round(size * _RING))
+    radius, ring = round(_radius(size, hollow) * 2**_SHIFT), max(1, round(size * _RING))
     if hollow:
-        cv2.circle(canvas, _fixed(at), radius, _WHITE, ring + 2, cv2.LINE_AA, _SHIFT)
+        cv2.circle(canvas, _fixed(at), radius + 2**_SHIFT, _WHITE, ring, cv2.LINE_AA, _SHIFT)
         cv2.circle(canvas, _fixed(at), radius, color, ring, cv2.LINE_AA, _SHIFT)
     else:
         cv2.circle(canvas, _fixed(at), radius + 2**_SHIFT, _WHITE, cv2.FILLED, cv2.LINE_AA, _SHIFT)
@@ -71,9 +72,9 @@ def _bone(
 ) -> None:
     """A line, dashed where an end is hidden; it stops at the ring of such an end, so that the ring stays hollow."""
     width, length = max(1, round(size * _BONE)), float(np.linalg.norm(end - start))
-    trim = _radius(size) / max(length, 1e-6)
-    if length < 2 * _radius(size):
-        return
+    trim = _radius(size, hollow=True) / max(length, 1e-6)
+    if 2 * trim > 1:
+        return  # the rings touch
     start, end = start + (end - start) * trim * hidden[0], end - (end - start) * trim * hidden[1]
     pieces = max(3, round(length / (5 * width))) | 1 if any(hidden) else 1
     for piece in range(0, pieces, 2):
@@ -81,13 +82,14 @@ def _bone(
         cv2.line(canvas, _fixed(a), _fixed(b), color, width, cv2.LINE_AA, _SHIFT)
 
 
-def _radius(size: float) -> float:
-    return max(2.0, size * _RADIUS)
+def _radius(size: float, hollow: bool) -> float:
+    """Rings are wider than discs, so that there is something to see inside."""
+    return max(3.0, size * _RADIUS) * (1.4 if hollow else 1.0)
 
 
 def _square(box: np.ndarray, side: int) -> np.ndarray:
-    """(2, 3): pixels of the picture to those of a square of twice the box."""
-    zoom = side / (2 * float((box[2:] - box[:2]).max()))
+    """(2, 3): pixels of the picture to those of a square around the box."""
+    zoom = side / (_MARGIN * float((box[2:] - box[:2]).max()))
     corner = (box[:2] + box[2:]) / 2 - side / (2 * zoom)
     return np.array([[zoom, 0, -zoom * corner[0]], [0, zoom, -zoom * corner[1]]])
 
