@@ -129,7 +129,7 @@ def measure(args: argparse.Namespace) -> None:
     detector = DETECTORS[args.detector](args.weights, device="cpu", precision=args.precision, score_threshold=0.25)
     if args.weights is None:
         with torch.device("meta"):
-            network = SMALL[args.detector]() if args.small else detector.build()
+            network = SMALL[args.detector]() if args.small else detector.build({})
         network = detector.settle(made_up(network), args.precision)
     else:
         network = detector.load()

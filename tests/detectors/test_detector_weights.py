@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 import struct
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,20 +13,19 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
-from torch import nn
+from torch import Tensor, nn
 
 from hamer.checkpoints.weights import read_tensors
 from hamer.detectors.rcnn.regnet_backbone import RegNetConfig, RegNetPyramid
-from hamer.detectors.rcnn.vit_backbone import ViTDetConfig
 from hamer.detectors.rcnn.weights import load_network
 from hamer.detectors.regnety import RegNetY
-from hamer.detectors.vitdet import vitdet_network
+from hamer.detectors.vitdet import VitDet
 from hamer.errors import UnsafeFileError, WeightsError
 
 TINY = RegNetConfig(stem_width=8, depths=(1, 1, 1, 1), widths=(64, 64, 64, 64), pyramid_width=8)
 
 
-def build() -> nn.Module:
+def build(tensors: Mapping[str, Tensor]) -> nn.Module:
     """A backbone with the names of RegNetY, small enough to be written many times."""
     return nn.ModuleDict({"backbone": RegNetPyramid(TINY)})
 
@@ -35,7 +34,7 @@ def build() -> nn.Module:
 def arrays() -> dict[str, np.ndarray]:
     """Made-up weights of that backbone."""
     rng = np.random.default_rng(0)
-    shapes = {name: value.shape for name, value in build().state_dict().items()}
+    shapes = {name: value.shape for name, value in build({}).state_dict().items()}
     return {name: rng.random(shape, np.float32) + 0.5 for name, shape in shapes.items()}
 
 
@@ -253,7 +252,7 @@ def test_another_network(tmp_path: Path, content: dict[str, np.ndarray], message
 
 
 def test_regnety_given_as_vitdet(tmp_path: Path, arrays: dict[str, np.ndarray]) -> None:
-    def other() -> nn.Module:
+    def other(tensors: Mapping[str, Tensor]) -> nn.Module:
         return nn.ModuleDict({"backbone": nn.ModuleDict({"net": nn.Linear(2, 2)})})
 
     with pytest.raises(WeightsError, match=r"must hold ViTDet-H.*looks like RegNetY weights.*--body_detector regnety"):
@@ -284,8 +283,12 @@ def test_web_page(tmp_path: Path) -> None:
 def test_zoo_file(zoo_file: Callable[..., Path]) -> None:
     """That of RegNetY is read by the tests of its golden set."""
     path = zoo_file("vitdet_small")
-    small = ViTDetConfig(width=192, depth=4, heads=3, image_size=256, global_blocks=(1, 3))
-    state = load_network(lambda: vitdet_network(small), path, "vitdet").state_dict()
+    detector = VitDet(path)
+    network = detector.load()
+    # The sizes are read off the tensors: these are not ViTDet-H's.
+    assert [block.window for block in network.backbone.net.blocks] == [14, 0, 14, 0]
+    assert detector.pictures.square == 256
+    state = network.state_dict()
     assert len(state) > 100
     model = read_tensors(path)
     assert "roi_heads.mask_head.predictor.weight" in model
@@ -293,5 +296,11 @@ def test_zoo_file(zoo_file: Callable[..., Path]) -> None:
         np.testing.assert_array_equal(value.numpy(), model[name].numpy(), err_msg=name)
     with pytest.raises(WeightsError, match=r"RegNetY-4GF.*looks like ViTDet.*--body_detector vitdet"):
         load_network(RegNetY().build, path, "regnety")
-    with pytest.raises(WeightsError, match=r"does not fit the network.*Expected ViTDet-H.*hamer fetch vitdet"):
-        load_network(vitdet_network, path, "vitdet")  # the small one where the huge one is expected
+
+
+def test_vitdet_without_some_of_its_tensors(tmp_path: Path) -> None:
+    names = names_of("backbone.net.pos_embed", "backbone.net.blocks.0.attn.rel_pos_h", "backbone.simfp_2.0.weight")
+    with pytest.raises(
+        WeightsError, match=r"does not fit the network; missing:.*Expected ViTDet-H.*hamer fetch vitdet"
+    ):
+        VitDet(write_zoo(tmp_path / "w.pkl", names)).load()

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import pickle
 import weakref
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from hamer.detectors.rcnn.layers import BatchNorm, NormedConv, fold_batch_norms
 from hamer.detectors.rcnn.network import TwoStageNetwork
@@ -27,9 +28,9 @@ TINY = RegNetConfig(stem_width=8, depths=(2, 1, 1, 1), widths=(64, 64, 128, 128)
 class Tiny(RegNetY):
     """The detector with a narrow backbone and pictures so small that few boxes are judged."""
 
-    pictures: ClassVar[PictureRule] = replace(REGNETY_PICTURES, short_side=32, longest=64)
+    pictures: PictureRule = replace(REGNETY_PICTURES, short_side=32, longest=64)
 
-    def build(self) -> TwoStageNetwork:
+    def build(self, tensors: Mapping[str, Tensor]) -> TwoStageNetwork:
         return regnety_network(TINY)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from hamer.detectors.rcnn import proposals
 from hamer.detectors.rcnn.box_heads import CascadeHeads
@@ -29,7 +31,7 @@ class TinyVitDet(VitDet):
 
     pictures = replace(VITDET_PICTURES, short_side=128, longest=128, square=128)
 
-    def build(self) -> TwoStageNetwork:
+    def build(self, tensors: Mapping[str, Tensor]) -> TwoStageNetwork:
         return vitdet_network(TINY)
 
 
@@ -221,3 +223,22 @@ def test_nothing_that_could_be_detected_is_left_out_early() -> None:
         )  # another batch, another order of sums
         torch.testing.assert_close(found.scores, expected.scores, rtol=0, atol=1e-5)
         assert torch.equal(found.classes, expected.classes)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        ViTDetConfig(),
+        ViTDetConfig(width=1024, depth=24, heads=16, global_blocks=(5, 11, 17, 23)),
+        ViTDetConfig(width=768, depth=12, heads=12, global_blocks=(2, 5, 8, 11)),
+    ],
+    ids=["H", "L", "B"],
+)
+def test_sizes_are_read_off_the_tensors(config: ViTDetConfig) -> None:
+    with torch.device("meta"):
+        tensors = vitdet_network(config).state_dict()
+    assert ViTDetConfig.of(tensors) == config
+
+
+def test_tensors_of_no_vitdet_give_the_defaults_which_then_do_not_fit() -> None:
+    assert ViTDetConfig.of({"backbone.net.pos_embed": torch.zeros(3)}) == ViTDetConfig()

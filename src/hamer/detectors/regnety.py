@@ -7,9 +7,11 @@ weights of detectron2's "new baselines". Its masks are not computed: boxes do no
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 import torch
+from torch import Tensor
 
 from hamer.detectors.rcnn.box_heads import SingleHead
 from hamer.detectors.rcnn.detector import TwoStageDetector
@@ -32,12 +34,13 @@ class RegNetY(TwoStageDetector):
     __doc__ = TwoStageDetector.__doc__
 
     name: ClassVar[DetectorName] = "regnety"
-    pictures: ClassVar[PictureRule] = REGNETY_PICTURES
+    pictures: PictureRule = REGNETY_PICTURES
     selection: ClassVar[SelectionRule] = SelectionRule(score_threshold=0.5, overlap=0.4)
     precisions: ClassVar[tuple[Precision, ...]] = ("float32", "bfloat16", "float16")
 
-    def build(self) -> TwoStageNetwork:
-        """The network without weights."""
+    def build(self, tensors: Mapping[str, Tensor]) -> TwoStageNetwork:
+        """The network without weights; there is one size."""
+        del tensors
         return regnety_network()
 
     def settle(self, network: TwoStageNetwork, precision: Precision) -> TwoStageNetwork:

@@ -7,9 +7,12 @@ weights of detectron2's ViTDet project. Its masks (He et al. 2017) are not compu
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import ClassVar
 
 import torch
+from torch import Tensor
 
 from hamer.detectors.rcnn.box_heads import CascadeHeads
 from hamer.detectors.rcnn.detector import TwoStageDetector
@@ -32,13 +35,16 @@ class VitDet(TwoStageDetector):
     __doc__ = TwoStageDetector.__doc__
 
     name: ClassVar[DetectorName] = "vitdet"
-    pictures: ClassVar[PictureRule] = VITDET_PICTURES
+    pictures: PictureRule = VITDET_PICTURES
     selection: ClassVar[SelectionRule] = SelectionRule(score_threshold=0.25, overlap=0.5)
     precisions: ClassVar[tuple[Precision, ...]] = ("float32", "bfloat16", "float16")
 
-    def build(self) -> TwoStageNetwork:
-        """The network without weights."""
-        return vitdet_network()
+    def build(self, tensors: Mapping[str, Tensor]) -> TwoStageNetwork:
+        """The network that the file's tensors are of: ViTDet-H, or the zoo's smaller ones, B and L."""
+        config = ViTDetConfig.of(tensors)
+        side = config.image_size
+        self.pictures = replace(VITDET_PICTURES, short_side=side, longest=side, square=side)
+        return vitdet_network(config)
 
     def settle(self, network: TwoStageNetwork, precision: Precision) -> TwoStageNetwork:
         """Convolutions channels last in memory; the large layers in `precision`."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from hamer.assets import require_original
 from hamer.detectors.pictures import check_pictures
@@ -47,7 +48,7 @@ class TwoStageDetector(ABC):
     """
 
     name: ClassVar[DetectorName]
-    pictures: ClassVar[PictureRule]
+    pictures: PictureRule
     selection: ClassVar[SelectionRule]
     precisions: ClassVar[tuple[Precision, ...]]
 
@@ -77,8 +78,8 @@ class TwoStageDetector(ABC):
         self._network: TwoStageNetwork | None = None
 
     @abstractmethod
-    def build(self) -> TwoStageNetwork:
-        """The network without weights."""
+    def build(self, tensors: Mapping[str, Tensor]) -> TwoStageNetwork:
+        """The network without weights, for those of a file; a subclass may set `pictures` by them."""
 
     @abstractmethod
     def settle(self, network: TwoStageNetwork, precision: Precision) -> TwoStageNetwork:

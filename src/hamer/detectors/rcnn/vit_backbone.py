@@ -7,6 +7,7 @@ of 16 px), C channels (1280), P side of a window (14), W windows of all pictures
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -46,6 +47,37 @@ class ViTDetConfig:
     def grid(self) -> int:
         """Tokens along a side."""
         return self.image_size // self.patch_size
+
+    @classmethod
+    def of(cls, tensors: Mapping[str, Tensor]) -> ViTDetConfig:
+        """The sizes that a file's tensors tell: ViTDet-B and -L differ from -H in these alone.
+
+        The defaults where the tensors tell of no such network: comparing them then says what is wrong.
+        """
+        tables = [v for n, v in sorted(tensors.items(), key=_block) if n.endswith(".attn.rel_pos_h") and v.ndim == 2]
+        positions, patches = (tensors.get(f"backbone.net.{n}") for n in ("pos_embed", "patch_embed.proj.weight"))
+        if not tables or positions is None or patches is None or positions.ndim != 3 or patches.ndim != 4:
+            return cls()
+        width, head = positions.shape[-1], tables[0].shape[1]
+        everywhere = [index for index, table in enumerate(tables) if len(table) != 2 * cls.window - 1]
+        if not everywhere or not head or width % head:
+            return cls()
+        return cls(
+            width,
+            len(tables),
+            width // head,
+            image_size=(len(tables[everywhere[0]]) + 1) // 2 * patches.shape[-1],
+            global_blocks=tuple(everywhere),
+            patch_size=patches.shape[-1],
+            pretrained_grid=round((positions.shape[1] - 1) ** 0.5),
+        )
+
+
+def _block(item: tuple[str, Tensor]) -> tuple[int, str]:
+    """Order of blocks by number, for names such as backbone.net.blocks.10.attn.rel_pos_h."""
+    name = item[0]
+    numbers = [int(part) for part in name.split(".") if part.isdecimal()]
+    return (numbers[0] if numbers else -1, name)
 
 
 class Attention(nn.Module):

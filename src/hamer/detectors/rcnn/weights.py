@@ -69,12 +69,12 @@ _TITLES: dict[DetectorName, str] = {
 }
 
 
-def load_network(build: Callable[[], Network], path: str | Path, detector: DetectorName) -> Network:
+def load_network(build: Callable[[Mapping[str, Tensor]], Network], path: str | Path, detector: DetectorName) -> Network:
     """The network that `build` makes, with the weights of a file, on the CPU, for inference.
 
     Args:
-        build: makes the network; it is called with torch's meta device as default, so that constants which are not in
-            the state dict must be made later.
+        build: makes the network for the file's tensors, which tell its sizes; it is called with torch's meta device as
+            default, so that constants which are not in the state dict must be made later.
         path: `.pkl` of detectron2, `.pth` or `.safetensors`; names with or without "module." in front.
         detector: which detector's weights are expected.
 
@@ -83,13 +83,13 @@ def load_network(build: Callable[[], Network], path: str | Path, detector: Detec
         UnsafeFileError: a pickle that asks for more than data; nothing was executed.
         WeightsError: truncated, of another kind, with missing, unexpected or misshapen tensors, or with NaN.
     """
-    with torch.device("meta"):
-        network = build()
     tensors = _detector_tensors(path, detector)
-    expected = network.state_dict()
     kind = recognise(tensors)
     if kind.detector != detector:
         raise WeightsError(_wrong_kind(path, detector, kind))
+    with torch.device("meta"):
+        network = build(tensors)
+    expected = network.state_dict()
     check_fit(expected, tensors, source=str(path), advice=f"Expected {_TITLES[detector]}. {_fetch(detector)}")
     tensors = {name: tensors[name].to(value.dtype) for name, value in expected.items()}
     require_finite(tensors, str(path))
