@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from hamer import __version__
 from hamer.errors import HamerError
 
-COMMANDS = ("demo", "fetch", "export", "convert", "data", "train", "distill", "score", "info")
+COMMANDS = ("demo", "fetch", "export", "convert", "data", "train", "distill", "eval", "score", "info")
 
 _FIRST_STEPS = """\
 hamer finds every hand in your photos and gives its 3D mesh.
