@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import importlib.util
+import json
 import os
+import pickle
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 try:
@@ -37,6 +43,17 @@ def golden(shared: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
+def fill_one(golden: Path) -> Callable[..., np.ndarray]:
+    """`fill_one(name, shape, seed, classifier)`: the made-up tensors that the golden outputs were produced with."""
+    spec = importlib.util.spec_from_file_location("fill_weights", golden / "fill_weights.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.fill_one
+
+
+@pytest.fixture(scope="session")
 def photos(shared: Path) -> Path:
     """Real annotated photos."""
     return shared / "photos"
@@ -53,3 +70,29 @@ def landmark_models() -> tuple[Path, Path]:
     except AssetError as error:
         pytest.skip(f"the landmark models cannot be fetched: {error}")
     return models[0], models[1]
+
+
+@pytest.fixture(scope="session")
+def zoo_file(
+    golden: Path, fill_one: Callable[..., np.ndarray], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., Path]:
+    """Writes a made-up file of detectron2's zoo with all that one may hold: masks, constants, counters too.
+
+    `zoo_file("regnety", classifier=...)`; options are those of `fill_one`.
+    """
+
+    def write(detector: str, **options: Any) -> Path:
+        layout = json.loads((golden / "detectors" / detector / "layout.json").read_text())
+        constants = {b["name"]: np.array(b["values"], np.float32) for b in layout["buffers_not_in_state_dict"]}
+        model = {
+            entry["name"]: fill_one(entry["name"], tuple(entry["shape"]), **options)
+            if entry["dtype"] == "float32"
+            else np.zeros(entry["shape"], entry["dtype"])
+            for entry in layout["state_dict"]
+        }
+        path = tmp_path_factory.mktemp(detector) / "model_final.pkl"
+        with path.open("wb") as file:
+            pickle.dump({"model": {**constants, **model}, "__author__": "made up"}, file)
+        return path
+
+    return write

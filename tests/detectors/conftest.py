@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
-import json
-import pickle
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -55,32 +50,3 @@ def read_picture(path: Path) -> np.ndarray:
 def hand_picture(photos: Path) -> np.ndarray:
     """A real photo of one right hand, 224x224."""
     return read_picture(photos / "00065475.jpg")
-
-
-@pytest.fixture(scope="session")
-def zoo_file(golden: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
-    """Writes a made-up file of detectron2's zoo with all that one may hold: masks, constants, counters too.
-
-    `zoo_file("regnety", classifier=...)`; options are those of golden/fill_weights.py.
-    """
-    spec = importlib.util.spec_from_file_location("fill_weights", golden / "fill_weights.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-
-    def write(detector: str, **options: Any) -> Path:
-        layout = json.loads((golden / "detectors" / detector / "layout.json").read_text())
-        constants = {b["name"]: np.array(b["values"], np.float32) for b in layout["buffers_not_in_state_dict"]}
-        model = {
-            entry["name"]: module.fill_one(entry["name"], tuple(entry["shape"]), **options)
-            if entry["dtype"] == "float32"
-            else np.zeros(entry["shape"], entry["dtype"])
-            for entry in layout["state_dict"]
-        }
-        path = tmp_path_factory.mktemp(detector) / "model_final.pkl"
-        with path.open("wb") as file:
-            pickle.dump({"model": {**constants, **model}, "__author__": "made up"}, file)
-        return path
-
-    return write

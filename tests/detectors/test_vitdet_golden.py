@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,10 +53,10 @@ class Run:
 
 
 @pytest.fixture(scope="module", params=["vitdet_small", pytest.param("vitdet", marks=pytest.mark.slow)])
-def run(request: pytest.FixtureRequest, golden: Path, photos: Path) -> Run:
+def run(request: pytest.FixtureRequest, golden: Path, photos: Path, fill_one: Callable[..., np.ndarray]) -> Run:
     folder = golden / "detectors" / request.param
     meta = json.loads((folder / "meta.json").read_text())
-    network = filled(CONFIGS[request.param], golden, meta)
+    network = filled(CONFIGS[request.param], fill_one, meta)
     pictures, size = golden_input(folder, meta, photos)
     with torch.inference_mode():
         taps, features = run_backbone(network, pictures)
@@ -72,17 +72,12 @@ def run(request: pytest.FixtureRequest, golden: Path, photos: Path) -> Run:
     return Run(folder, meta, network, taps, features, size, proposals, judged)
 
 
-def filled(config: ViTDetConfig, golden: Path, meta: dict[str, Any]) -> TwoStageNetwork:
+def filled(config: ViTDetConfig, fill_one: Callable[..., np.ndarray], meta: dict[str, Any]) -> TwoStageNetwork:
     """The network as users get it, with made-up weights that are made tensor by tensor: ViTDet-H has 2.7 GB of them."""
-    spec = importlib.util.spec_from_file_location("fill_weights", golden / "fill_weights.py")
-    assert spec is not None
-    assert spec.loader is not None
-    weights = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(weights)
     with torch.device("meta"):
         network = vitdet_network(config)
     for name, value in network.state_dict().items():
-        array = weights.fill_one(name, tuple(value.shape), meta["seed"], meta["classifier"])
+        array = fill_one(name, tuple(value.shape), meta["seed"], meta["classifier"])
         owner, _, leaf = name.rpartition(".")
         setattr(network.get_submodule(owner), leaf, nn.Parameter(torch.from_numpy(array), requires_grad=False))
     return VitDet().settle(network.eval(), "float32")

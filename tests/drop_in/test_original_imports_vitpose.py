@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,24 +18,19 @@ _NAME = "ViTPose+-G (multi-task train, COCO)"
 
 
 @pytest.fixture(scope="module")
-def data_folder(golden: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def data_folder(golden: Path, fill_one: Callable[..., np.ndarray], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A working directory with `_DATA`, as the original's instructions leave it.
 
     The network is a narrow one under the width of a published size (ViTPose++ S, one block), with the golden weights'
     rule.
     """
-    spec = importlib.util.spec_from_file_location("fill_weights", golden / "fill_weights.py")
-    assert spec is not None
-    assert spec.loader is not None
-    rule = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(rule)
     layout = json.loads((golden / "vitpose" / "layout.json").read_text())["reduced"]
     state = {}
     for name, (shape, dtype) in layout.items():
         if ".blocks.1." in name:
             continue
         shape = [{192: 384, 576: 1152, 768: 1536}.get(n, n) if "final" not in name else n for n in shape]
-        filled = rule.fill_one(name, tuple(shape))
+        filled = fill_one(name, tuple(shape))
         state[name] = torch.from_numpy(filled) if dtype == "float32" else torch.tensor(0)
     folder = tmp_path_factory.mktemp("original")
     path = folder / "_DATA" / "vitpose_ckpts" / "vitpose+_huge" / "wholebody.pth"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -19,17 +19,12 @@ from hamer.models.mano_head import read_mean_params
 NOT_FILLED = ("mano.", "mano_head.init_")  # these come from files, see the golden README
 
 
-def fill(golden: Path, model: HAMER) -> HAMER:
+def fill(fill_one: Callable[..., np.ndarray], model: HAMER) -> HAMER:
     """Give `model` the made-up weights that the golden outputs were produced with."""
-    spec = importlib.util.spec_from_file_location("fill_weights", golden / "fill_weights.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
     state = model.state_dict()
     for name, value in state.items():
         if value.is_floating_point() and not name.startswith(NOT_FILLED):
-            value.copy_(torch.from_numpy(module.fill_one(name, tuple(value.shape))))
+            value.copy_(torch.from_numpy(fill_one(name, tuple(value.shape))))
     return model
 
 
@@ -40,13 +35,13 @@ def small_config() -> HamerConfig:
 
 
 @pytest.fixture(scope="session")
-def golden_hamer(golden: Path) -> Callable[[HamerConfig], HAMER]:
+def golden_hamer(golden: Path, fill_one: Callable[..., np.ndarray]) -> Callable[[HamerConfig], HAMER]:
     """Makes a network with the golden MANO file, mean parameters and weights, in evaluation mode."""
 
     def make(config: HamerConfig) -> HAMER:
         folder = golden / "hamer"
         mean = read_mean_params(folder / "mano_mean_params.npz")
-        return fill(golden, build_hamer(config, read_mano(folder / "mano"), mean)).eval()
+        return fill(fill_one, build_hamer(config, read_mano(folder / "mano"), mean)).eval()
 
     return make
 

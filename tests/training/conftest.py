@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import importlib.util
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -34,16 +33,11 @@ def tensors(file: Any, start: str) -> dict[str, Any]:
     return tree
 
 
-def fill(golden: Path, module: torch.nn.Module) -> None:
+def fill(fill_one: Callable[..., np.ndarray], module: torch.nn.Module) -> None:
     """The made-up weights that the golden step was computed with."""
-    spec = importlib.util.spec_from_file_location("fill_weights", golden / "fill_weights.py")
-    assert spec is not None
-    assert spec.loader is not None
-    fill_weights = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(fill_weights)
     for name, value in module.state_dict().items():
         if value.is_floating_point() and not name.startswith(NOT_FILLED) and ".lora_" not in name:
-            value.copy_(torch.from_numpy(fill_weights.fill_one(name, tuple(value.shape))))
+            value.copy_(torch.from_numpy(fill_one(name, tuple(value.shape))))
 
 
 @pytest.fixture(scope="session")
@@ -66,14 +60,16 @@ def golden_cfg(golden: Path) -> Callable[..., ConfigNode]:
 
 
 @pytest.fixture(scope="session")
-def golden_module(golden: Path, golden_cfg: Callable[..., ConfigNode]) -> Callable[..., HamerModule]:
+def golden_module(
+    golden: Path, fill_one: Callable[..., np.ndarray], golden_cfg: Callable[..., ConfigNode]
+) -> Callable[..., HamerModule]:
     """Makes a module with the golden weights: `golden_module({"TRAIN": {"BACKBONE": "frozen"}})`."""
 
     def make(changes: Mapping[str, Any] | None = None, size: str = "hamer_small", **arguments: Any) -> HamerModule:
         folder = golden / "hamer"
         hand, mean = MANO(read_mano(folder / "mano")), read_mean_params(folder / "mano_mean_params.npz")
         module = HamerModule(golden_cfg(size, changes), mano=hand, mean_params=mean, **arguments)
-        fill(golden, module)
+        fill(fill_one, module)
         return module
 
     return make

@@ -33,7 +33,11 @@ class Estimator(Protocol):
     """What the pipeline asks of the part that turns found hands into 3D."""
 
     name: str
-    hand_model: HandModel
+
+    @property
+    def hand_model(self) -> HandModel:
+        """The hand that the results are of."""
+        ...
 
     def __call__(
         self, pictures: Sequence[Picture], cameras: Sequence[Camera], found: Sequence[HandBoxes]

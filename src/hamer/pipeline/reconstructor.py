@@ -174,18 +174,19 @@ class HandReconstructor:
         on_stage: OnStage | None,
     ) -> Iterator[Reconstruction]:
         for group in groups(images):
+            found: dict[int, HandBoxes] | None = None
             if hasattr(self.detector, "stages"):
-                search = {"batch_size": batch_size, "on_error": on_error, "on_stage": on_stage}
-                found = search_in_stages(self.detector.stages, group, **search)
-                group, found = [group[i] for i in found], list(found.values())
-            else:
-                found = None
+                found = search_in_stages(
+                    self.detector.stages, group, batch_size=batch_size, on_error=on_error, on_stage=on_stage
+                )
+                group = [group[position] for position in found]
+            hands = None if found is None else list(found.values())
 
             def estimate(
-                positions: Sequence[int], pictures: Sequence[Picture], found: list[HandBoxes] | None = found
+                positions: Sequence[int], pictures: Sequence[Picture], hands: list[HandBoxes] | None = hands
             ) -> list[Reconstruction]:
-                hands = self._search(pictures) if found is None else [found[i] for i in positions]
-                return self._reconstruct(pictures, [camera_of(p) for p in pictures], hands)
+                own = self._search(pictures) if hands is None else [hands[i] for i in positions]
+                return self._reconstruct(pictures, [camera_of(p) for p in pictures], own)
 
             if hasattr(self.estimator, "load"):
                 self.estimator.load()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -36,20 +35,15 @@ def small_config() -> ViTConfig:
 
 
 @pytest.fixture(scope="session")
-def golden_state(golden: Path, vitpose_golden: Path) -> Callable[[str], State]:
+def golden_state(vitpose_golden: Path, fill_one: Callable[..., np.ndarray]) -> Callable[[str], State]:
     """Makes the state dict, "full" or "reduced", that the golden files were produced with."""
-    spec = importlib.util.spec_from_file_location("fill_weights", golden / "fill_weights.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
     layout = json.loads((vitpose_golden / "layout.json").read_text())
 
     def make(size: str) -> State:
         return {
             name: torch.zeros(shape, dtype=torch.int64)
             if dtype == "int64"
-            else torch.from_numpy(module.fill_one(name, tuple(shape)))
+            else torch.from_numpy(fill_one(name, tuple(shape)))
             for name, (shape, dtype) in layout[size].items()
         }
 

@@ -110,8 +110,11 @@ def test_safetensors_and_half_precision(tmp_path: Path, small_state: State, smal
 
 def test_sizes_are_read_off_the_file(tmp_path: Path, small_state: State) -> None:
     path = saved(tmp_path / "narrow.pth", small_state)
-    with pytest.raises(WeightsError, match=r"width 384, 768, 1024, 1280 .*got 192; give `config`"):
-        load_network(path)
+    network = load_network(path)
+    assert (len(network.backbone.blocks), network.backbone.blocks[0].attn.heads) == (2, 3)
+    odd = {**small_state, "backbone.pos_embed": torch.zeros(1, 193, 100)}
+    with pytest.raises(WeightsError, match=r"multiple of 64, got 100; give `config`"):
+        load_network(saved(tmp_path / "odd.pth", odd))
     with pytest.raises(WeightsError, match=r"of another shape: backbone\.pos_embed.*hamer fetch vitpose"):
         load_network(path, ViTConfig(384, 2, 6))
 

@@ -26,8 +26,10 @@ _HEAD = "keypoint_head."
 _OTHER_HEADS = "associate_keypoint_heads."
 _EXPERT = re.compile(r"^backbone\.blocks\.(\d+)\.mlp\.experts\.(\d+)\.(weight|bias)$")
 
-# Heads of attention by width: ViTPose++ S, B, L, H (depth and the rest are read off the tensors).
-_HEADS = {384: 12, 768: 12, 1024: 16, 1280: 16}
+# Heads of attention by width: ViTPose++ S and H, which are not 64 wide as those of other ViTs (depth and the rest are
+# read off the tensors).
+_HEADS = {384: 12, 1280: 16}
+_HEAD_WIDTH = 64
 
 _ADVICE = "The original's file is _DATA/vitpose_ckpts/vitpose+_huge/wholebody.pth: hamer fetch vitpose"
 
@@ -44,7 +46,7 @@ def load_network(path: str | Path, config: ViTConfig | None = None) -> WholeBody
 
     Args:
         path: `.pth`, `.pt` or `.safetensors`.
-        config: sizes of the backbone; None reads them off the file (ViTPose++ S, B, L, H).
+        config: sizes of the backbone; None reads them off the file.
 
     Raises:
         FileNotFoundError: no such file.
@@ -144,12 +146,12 @@ def _require_pose_network(tensors: Mapping[str, Tensor], source: str) -> None:
 def _config_of(tensors: Mapping[str, Tensor], source: str) -> ViTConfig:
     """Sizes of the backbone as its tensors tell."""
     width = tensors["backbone.pos_embed"].shape[-1]
-    if width not in _HEADS:
+    if width % _HEAD_WIDTH:
         raise WeightsError(
-            f"{source} must hold a ViTPose of width {', '.join(map(str, _HEADS))} (S, B, L, H), got {width}; give `config`"
+            f"{source} must hold a ViTPose whose width is a multiple of {_HEAD_WIDTH}, got {width}; give `config`"
         )
     depth = len({name.split(".")[2] for name in tensors if name.startswith("backbone.blocks.")})
-    return ViTConfig(width, depth, _HEADS[width], drop_path_rate=0.0)
+    return ViTConfig(width, depth, _HEADS.get(width, width // _HEAD_WIDTH), drop_path_rate=0.0)
 
 
 def _counters(names: Mapping[str, Tensor]) -> tuple[str, ...]:
