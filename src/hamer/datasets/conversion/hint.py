@@ -21,7 +21,7 @@ from hamer.datasets.conversion.common import (
     TruthHand,
     require_folder,
 )
-from hamer.datasets.hint.annotation import HintAnnotation, read_annotation
+from hamer.datasets.hint.annotation import HintAnnotation, known_side, read_annotation
 from hamer.datasets.hint.folders import PUBLISHED_FILES, HintFolder, find_folders
 from hamer.datasets.packing import hint
 from hamer.datasets.packing.annotations import PictureAnnotation, Pictures
@@ -69,15 +69,12 @@ def _part(folder: HintFolder, options: ConvertOptions) -> Part:
 
 
 def _picture(found: HintAnnotation, folder: Path, options: ConvertOptions) -> PictureAnnotation:
-    is_right = found.is_right
-    if is_right is None:
-        if options.side is None:
-            raise ValueError(f"the name must end in _l or _r, got {found.stem}: say the side of such hands with --side")
-        is_right = options.side == "right"
     path = folder / f"{found.stem}.jpg"
     inside = found.present if options.pictures == "none" else found.inside(*picture_size(path))
     points = np.c_[np.where(inside[:, None], found.keypoints, 0), inside]
-    hand = TruthHand(is_right, found.box, points, occlusion=found.occluded.astype(np.float32))
+    hand = TruthHand(
+        known_side(found.stem, options.side), found.box, points, occlusion=found.occluded.astype(np.float32)
+    )
     return PictureAnnotation(path, path.name, [hand])
 
 

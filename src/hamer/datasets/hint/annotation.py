@@ -75,6 +75,17 @@ def side_of(stem: str) -> bool | None:
     return {"_r": True, "_l": False}.get(stem[-2:])
 
 
+def known_side(stem: str, otherwise: str | None) -> bool:
+    """The same, or `otherwise` ("left", "right") where the stem does not tell.
+
+    Raises ValueError where neither does.
+    """
+    is_right = side_of(stem)
+    if is_right is None and otherwise is None:
+        raise ValueError(f"the name must end in _l or _r, got {stem}: say the side of such hands with --side")
+    return otherwise == "right" if is_right is None else is_right
+
+
 def _entry(content: Any, path: Path) -> Mapping[str, Any]:
     if isinstance(content, list) and len(content) == 1 and isinstance(content[0], Mapping):
         return content[0]

@@ -7,12 +7,12 @@ itself), `keypoints` (21 points in our order) and `occlusion` (21; 1 hidden). NA
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from hamer.datasets.hint.annotation import HintAnnotation, known_side, read_annotation
 from hamer.datasets.packing.annotations import HandAnnotation, PictureAnnotation, Pictures
-from hamer.datasets.packing.sources import SourceOptions, read_json
+from hamer.datasets.packing.sources import SourceOptions
 
 
 def read(path: Path, options: SourceOptions) -> Pictures[Path]:
@@ -26,26 +26,13 @@ def read(path: Path, options: SourceOptions) -> Pictures[Path]:
 
     def make(file: Path) -> PictureAnnotation:
         picture = (options.img_folder or file.parent) / f"{file.stem}.jpg"
-        return PictureAnnotation(picture, picture.name, [_hand(read_json(file), file.stem, options.side)])
+        return PictureAnnotation(picture, picture.name, [_hand(read_annotation(file), options.side)])
 
     return Pictures(files, make, name=lambda file: file.name, files=files)
 
 
-def _hand(content: Any, stem: str, side: str | None) -> HandAnnotation:
-    entry = content[0] if isinstance(content, list) and content else content
-    points = np.asarray(entry["keypoints"], np.float32).reshape(21, -1)[:, :2]
-    hidden = np.asarray(entry.get("occlusion", np.zeros(21)), np.float32).reshape(21)
-    box = np.asarray(entry["bbox"], np.float32).reshape(-1)[:4]
+def _hand(found: HintAnnotation, side: str | None) -> HandAnnotation:
     # Hidden joints were placed by annotators who could not see them: nothing there to learn to the pixel.
-    confidence = 1 - hidden.clip(0, 1)
-    on_picture = np.asarray(np.isfinite(points).all(axis=1)) & np.asarray((points >= 0).all(axis=1))
-    rows = np.c_[np.where(on_picture[:, None], points, 0), confidence * on_picture]
-    return HandAnnotation(_is_right(stem, side), box if box.size == 4 else None, rows.astype(np.float32))
-
-
-def _is_right(stem: str, side: str | None) -> bool:
-    if stem[-2:] in ("_l", "_r"):
-        return stem.endswith("_r")
-    if side is None:
-        raise ValueError(f"the name must end in _l or _r, got {stem}: say the side of such hands with --side")
-    return side == "right"
+    counts = found.present & ~found.occluded
+    rows = np.c_[np.where(found.present[:, None], found.keypoints, 0), counts]
+    return HandAnnotation(known_side(found.stem, side), found.box, rows)
