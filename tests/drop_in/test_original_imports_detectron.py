@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -159,3 +160,10 @@ def test_missing_weights_name_the_command(monkeypatch: pytest.MonkeyPatch, tmp_p
 def test_what_is_no_picture(picture: Any) -> None:
     with pytest.raises(ValueError, match="one BGR uint8 picture"):
         DefaultPredictor_Lazy(Finder())(picture)
+
+
+def test_instances_can_be_copied() -> None:
+    instances = DefaultPredictor_Lazy(Finder())(np.zeros((300, 400, 3), np.uint8))["instances"]
+    for other in (copy.copy(instances), copy.deepcopy(instances)):
+        assert other.image_size == (300, 400)
+        torch.testing.assert_close(other.pred_boxes.tensor, instances.pred_boxes.tensor)

@@ -88,12 +88,11 @@ class Instances:
         self._fields = fields
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("_") or name not in self._fields:
+        fields = self.__dict__.get("_fields", {})  # absent while a copy is put together
+        if name not in fields:
             why = ": masks are not computed here" if name == "pred_masks" else ""
-            raise AttributeError(
-                f"instances have no field {name!r}{why}; fields: {', '.join(self.__dict__['_fields'])}"
-            )
-        return self._fields[name]
+            raise AttributeError(f"instances have no field {name!r}{why}; fields: {', '.join(fields)}")
+        return fields[name]
 
     def __len__(self) -> int:
         return len(self._fields["scores"])
