@@ -276,3 +276,10 @@ def test_folding_one_norm_is_exact() -> None:
     fold_batch_norms(layer)
     torch.testing.assert_close(layer(x), expected)
     assert isinstance(layer.norm, nn.Identity)
+
+
+def test_float32_is_exact_on_every_device(weights: Path) -> None:
+    detector, allowed = Tiny(weights, device="cpu", threads=1), []
+    detector.load().register_forward_hook(lambda *_: allowed.append(torch.backends.cudnn.allow_tf32))
+    detector(pictures((60, 90)))
+    assert allowed == [False]

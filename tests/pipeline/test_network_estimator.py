@@ -110,3 +110,11 @@ def test_refinement_follows_the_keypoints(network: Any, picture: np.ndarray, ope
     target = found.keypoints_2d[0, :, :2]
     before, after = (np.linalg.norm(h.keypoints_2d - target, axis=-1).mean() for h in (plain, refined))
     assert after < 0.5 * before
+
+
+def test_float32_is_exact_on_every_device(network: Any, picture: np.ndarray) -> None:
+    allowed = []
+    hook = network.register_forward_hook(lambda *_: allowed.append(torch.backends.cudnn.allow_tf32))
+    run(network, picture, HandBoxes(BOXES, SIDES, np.ones(3)), CAMERA)
+    hook.remove()
+    assert allowed == [False]

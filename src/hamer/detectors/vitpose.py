@@ -28,7 +28,7 @@ from hamer.detectors.wholebody.keypoints import N_KEYPOINTS
 from hamer.detectors.wholebody.network import WholeBodyNetwork
 from hamer.detectors.wholebody.weights import load_network
 from hamer.models.config import ViTConfig
-from hamer.models.devices import pick_device, torch_threads
+from hamer.models.devices import exact_float32, free_gpu_memory, pick_device, torch_threads
 from hamer.models.precision import PRECISIONS, Precision, recommended_precision, set_precision
 
 
@@ -85,8 +85,7 @@ class ViTPose:
     def release(self) -> None:
         """Free the network's memory; the next call loads it again."""
         self._network = None
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+        free_gpu_memory()
 
     def __call__(self, images: Sequence[np.ndarray], person_boxes: Sequence[Any]) -> list[np.ndarray]:
         """Keypoints of the persons in each picture.
@@ -107,7 +106,7 @@ class ViTPose:
         if not persons:
             return [np.zeros((0, N_KEYPOINTS, 3), np.float32) for _ in images]
         network = self.load()
-        with torch_threads(self.threads), torch.inference_mode():
+        with torch_threads(self.threads), exact_float32(), torch.inference_mode():
             parts = [persons[start : start + self.batch_size] for start in range(0, len(persons), self.batch_size)]
             # Results stay on the device until the end, so that crops are cut while a GPU computes.
             found = torch.cat([self._keypoints(network, part) for part in parts]).cpu().numpy()

@@ -1,11 +1,14 @@
-"""Which device a network runs on, and on how many CPU threads."""
+"""Which device a network runs on, on how many CPU threads, how exactly, and giving its memory back."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
+
+logger = logging.getLogger(__name__)
 
 
 def pick_device(device: str = "auto") -> torch.device:
@@ -41,3 +44,34 @@ def torch_threads(number: int | None) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+@contextmanager
+def exact_float32() -> Iterator[None]:
+    """Convolutions of float32 numbers in full float32 inside, on NVIDIA's GPUs too.
+
+    There torch lets cuDNN round their factors to TF32, 10 bits of mantissa instead of 23, unless told otherwise: "float32"
+    would then be no reference, and what is chosen by comparing numbers would depend on the card. Matrix products are exact
+    by default; who has changed that is left their choice, as is who has chosen by torch's newer `fp32_precision`. The
+    setting is the process's, not the thread's.
+    """
+    cudnn = torch.backends.cudnn
+    try:
+        before = cudnn.allow_tf32
+    except RuntimeError as error:  # torch refuses to tell where the newer setting was used
+        logger.debug("the precision of convolutions is left as it was set: %s", error)
+        yield
+        return
+    cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        cudnn.allow_tf32 = before
+
+
+def free_gpu_memory() -> None:
+    """Give back to the GPU's driver what torch keeps of networks that are gone; nothing without a GPU."""
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    elif torch.backends.mps.is_available():
+        torch.mps.empty_cache()

@@ -20,6 +20,7 @@ from hamer.geometry.cameras import project_with_camera, solve_translation, undis
 from hamer.geometry.mirroring import mirror_axis_angle, mirror_points
 from hamer.geometry.rotations import rotmat_to_aa
 from hamer.hand_models import HandModel
+from hamer.models.devices import exact_float32, free_gpu_memory
 from hamer.pipeline.pictures import Picture
 from hamer.structures import Camera, Hand, HandBoxes, HandParameters
 
@@ -117,10 +118,8 @@ class OnDemand:
 
     def release(self) -> None:
         """Free the network's memory."""
-        if self._network is not None and self._network.device.type == "cuda":
-            self._network = None
-            torch.cuda.empty_cache()
         self._network = None
+        free_gpu_memory()
 
 
 class NetworkEstimator:
@@ -190,7 +189,8 @@ class NetworkEstimator:
             crops = crop_pictures(
                 images, flat.picture_index[chunk], hands.boxes, hands.is_right, rescale_factor=self.rescale_factor
             )
-            parts.append(_kept(network(crops.to_batch(network.device)), crops))
+            with exact_float32():
+                parts.append(_kept(network(crops.to_batch(network.device)), crops))
         merged = {key: torch.cat([part[key] for part in parts]) for key in parts[0]}
         translation = _translations(merged["joints"], merged["points"], flat, cameras)
         valid = torch.isfinite(translation).all(-1) & torch.isfinite(merged["joints"]).flatten(1).all(-1)

@@ -139,3 +139,10 @@ def test_low_precision_rounds_the_blocks_alone(make: Any, picture: np.ndarray, p
     (low,), (exact,) = detector([picture], [_BOXES]), make()([picture], [_BOXES])
     # bfloat16 has 8 bits: two blocks of it leave heights of maps, around 0.4 here, right to some 2 %
     np.testing.assert_allclose(low[..., 2], exact[..., 2], atol=0.02)
+
+
+def test_float32_is_exact_on_every_device(make: Any, picture: np.ndarray) -> None:
+    detector, allowed = make(), []
+    detector.load().register_forward_hook(lambda *_: allowed.append(torch.backends.cudnn.allow_tf32))
+    detector([picture], [_BOXES])
+    assert allowed == [False]

@@ -19,7 +19,7 @@ from hamer.detectors.rcnn.network import TwoStageNetwork
 from hamer.detectors.rcnn.pictures import PictureRule, alike, prepare, to_photo
 from hamer.detectors.rcnn.selection import SelectionRule
 from hamer.detectors.rcnn.weights import DetectorName, load_network
-from hamer.models.devices import pick_device, torch_threads
+from hamer.models.devices import exact_float32, free_gpu_memory, pick_device, torch_threads
 from hamer.models.precision import Precision, recommended_precision
 from hamer.structures import Detections
 
@@ -101,8 +101,7 @@ class TwoStageDetector(ABC):
     def release(self) -> None:
         """Free the network's memory; the next call loads it again."""
         self._network = None
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+        free_gpu_memory()
 
     def __call__(self, images: Sequence[np.ndarray]) -> list[Detections]:
         """What is in each picture, scores descending.
@@ -117,7 +116,7 @@ class TwoStageDetector(ABC):
         found: dict[int, Detections] = {}
         if images:
             network = self.load()
-            with torch_threads(self.threads), torch.inference_mode():
+            with torch_threads(self.threads), exact_float32(), torch.inference_mode():
                 for positions in alike(images, self.pictures, self.batch_size):
                     results = self._detect(network, [images[position] for position in positions])
                     found.update(zip(positions, results, strict=True))
