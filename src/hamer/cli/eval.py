@@ -27,7 +27,7 @@ Run the same command again to continue an interrupted run.
 examples:
   hamer eval --dataset FREIHAND-VAL,NEWDAYS-TEST-ALL
   hamer eval --dataset NEWDAYS-TEST-ALL --mode detector --body_detector vitdet
-  hamer eval --dataset FREIHAND-V2-EVALUATION --datasets_file converted/datasets_eval.yaml
+  hamer eval --dataset FREIHAND-VAL,HO3D-V3-VAL --datasets_file converted/datasets_eval.yaml
   hamer eval --photos photos/photos.json --checkpoint none --mode detector
   hamer eval --dataset NEWDAYS-TEST-ALL --compare old.ckpt new.ckpt
 """
@@ -67,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
         if not names and not args.photos:
             return _wrong(
                 "no set named, and no annotations here: name sets with --dataset or photos with --photos; `hamer fetch "
-                "hamer_evaluation_data` gets the original's annotations, `hamer data convert` makes them from a release"
+                "hamer_evaluation_data` gets the original's annotations, and hamer data convert makes them from a release"
             )
         unknown = [name for name in names if name not in suite.sets]
         if unknown:
@@ -87,11 +87,16 @@ def _options(args: argparse.Namespace) -> SuiteOptions:
     checkpoint = find_original("hamer_checkpoint") if args.checkpoint == "auto" else _checkpoint(args.checkpoint)
     return SuiteOptions(
         checkpoint=checkpoint, results_folder=args.results_folder, mode=args.mode, detector=args.body_detector,
-        detector_options={} if args.threads is None else {"threads": args.threads}, hand_model=args.hand_model,
+        detector_options=_detector_options(args), hand_model=args.hand_model,
         device=args.device, precision=args.precision, batch_size=args.batch_size, num_workers=args.num_workers,
         shuffle=args.shuffle, log_freq=args.log_freq, exp_name=args.exp_name, max_hands=args.max_hands,
         overwrite=args.overwrite, datasets_file=args.datasets_file, min_iou=args.min_iou, threads=args.threads,
     )  # fmt: skip
+
+
+def _detector_options(args: argparse.Namespace) -> dict[str, Any]:
+    options = {} if args.threads is None else {"threads": args.threads}
+    return options | ({"effort": args.effort} if args.body_detector == "mediapipe" else {})
 
 
 def _checkpoint(given: str) -> Path | None:

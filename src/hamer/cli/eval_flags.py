@@ -37,6 +37,12 @@ def add_arguments(parser: argparse.ArgumentParser, *, checkpoint: str = "auto", 
     how.add_argument(
         "--body_detector", default="mediapipe", choices=["mediapipe", "vitdet", "regnety"], help="of --mode detector"
     )
+    how.add_argument(
+        "--effort",
+        default="normal",
+        choices=["fast", "normal", "thorough"],
+        help="how hard mediapipe searches (default: normal)",
+    )
     how.add_argument("--batch_size", type=int, default=16, help="crops a forward pass (default: 16)")
     how.add_argument("--num_samples", type=int, default=1, help="without effect: the network gives one hand a crop")
     how.add_argument(

@@ -51,7 +51,8 @@ class PredictionStore:
             try:
                 self._parts.append(read_npz(file))
             except (ValueError, OSError, EOFError, KeyError) as error:
-                logger.warning("%s cannot be read (%s); its hands are predicted again", file, error)
+                logger.warning("%s cannot be read (%s) and is removed; its hands are predicted again", file, error)
+                file.unlink(missing_ok=True)
         self._next = 1 + max((int(f.stem.split("_")[1]) for f in self.folder.glob("part_*.npz")), default=-1)
 
     def done(self) -> set[int]:

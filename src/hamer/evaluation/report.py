@@ -24,7 +24,7 @@ from hamer.export.files import write_atomic
 from hamer.hand_models.joints import JOINT_NAMES
 
 REPORT_NAME = "report.html"
-_FEWEST_FOR_RELIABILITY = 8
+_FEWEST_FOR_RELIABILITY = 12
 _CURVE = tuple(i / 200 for i in range(61))
 
 _STYLE = """
@@ -223,7 +223,7 @@ def _reliability(outcome: SetOutcome) -> list[str]:
     both = np.isfinite(result.scores) & ~np.isinf(errors).any(1) & ~np.isnan(errors).all(1)
     if both.sum() < _FEWEST_FOR_RELIABILITY or len(np.unique(result.scores[both])) < 2:
         return []
-    found = reliability_of(result, kind)
+    found = reliability_of(result, kind, bins=min(10, int(both.sum()) // 4))
     unit = "PA-MPJPE, mm" if kind == "joint_error_proper" else "2D error, sides of the box"
     return ["<h3>Does a low score mean a high error?</h3>", _inline(reliability_svg(found, error=unit, score="score"))]
 
