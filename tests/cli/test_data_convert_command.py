@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from hamer.cli import main
+from hamer.cli import build_parser, data_convert, data_hint, main
 from hamer.datasets.conversion import RELEASES, onehand10k, read_truth
 from hamer.datasets.hint import verify as verify_module
 
@@ -161,3 +163,12 @@ def test_hint_prepare_says_what_is_missing(hint: Path, tmp_path: Path, capsys: p
     said = capsys.readouterr()
     assert "0 pictures written, 0 were there, 1 are missing" in said.out
     assert "clip: the clip is not there; 1 pictures need it" in said.err
+
+
+@pytest.mark.parametrize("module", [data_convert, data_hint], ids=lambda m: m.__name__)
+def test_examples_of_the_help_parse(module: ModuleType) -> None:
+    texts = [value for name, value in vars(module).items() if isinstance(value, str) and "example" in value]
+    lines = [line.strip() for text in texts for line in text.splitlines() if line.strip().startswith("hamer data ")]
+    assert len(lines) >= 2
+    for line in lines:
+        assert build_parser().parse_args(shlex.split(line)[1:]).run

@@ -142,6 +142,20 @@ def test_finished_folders_of_hint_stay_when_another_is_missing_files(
     assert [name for name, _ in second[0].bad + second[1].bad] == ["ND_0000_l.json"]
 
 
+def test_vertices_that_are_damaged_stop_the_run(release: Path, tmp_path: Path) -> None:
+    """They are of the release: without them no picture is as it should be."""
+    verts = json.loads((release / "evaluation_verts.json").read_text())
+    making.write_json(release / "evaluation_verts.json", verts[:2])
+    with pytest.raises(ReleaseError, match=r"an entry a sample \(3\), got 2"):
+        convert("freihand", release, tmp_path / "out")
+    making.write_json(release / "evaluation_verts.json", [*verts[:2], verts[2][:700]])
+    with pytest.raises(ReleaseError, match="entry 2"):
+        convert("freihand", release, tmp_path / "out")
+    assert not list((tmp_path / "out").iterdir())
+    (done,) = convert("freihand", release, tmp_path / "out", ConvertOptions(with_vertices=False))
+    assert (done.hands, done.with_vertices) == (3, False)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [("{}", "json list"), ("[[1, 2], [3]]", "entry 1"), ("[[1, 2", "entry 0"), ('[["a", "b"]]', "entry 0")],

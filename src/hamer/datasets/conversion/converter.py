@@ -230,6 +230,8 @@ def _prepared(part: Part, options: ConvertOptions, workers: int | None) -> Itera
 def _prepare(part: Part, index: int, options: ConvertOptions) -> _Outcome:
     try:
         return _prepare_picture(part, index, options)
+    except ReleaseError:  # of the release
+        raise
     except _FAULTS as error:  # of this picture alone
         reason = f"{type(error).__name__} {error}" if isinstance(error, (KeyError, IndexError)) else str(error)
         return _Outcome(bad=[reason])

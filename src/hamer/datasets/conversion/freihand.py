@@ -24,10 +24,10 @@ from hamer.datasets.conversion.common import (
 )
 from hamer.datasets.conversion.finger_angles import SAMPLES, FingerAngles
 from hamer.datasets.conversion.joint_orders import order_of
-from hamer.datasets.conversion.json_rows import read_rows
+from hamer.datasets.conversion.json_rows import LazyRows
 from hamer.datasets.packing import freihand
 from hamer.datasets.packing.annotations import PictureAnnotation, Pictures
-from hamer.datasets.packing.sources import SourceOptions
+from hamer.datasets.packing.sources import SourceOptions, read_json
 
 PUBLISHED = {"evaluation": 3960, "training": 4 * 32560}
 _OUTPUTS = {
@@ -95,10 +95,9 @@ def _with_vertices(
         if wanted:
             notes.append(f"{file.name} is not there: errors of vertices cannot be computed")
         return pictures
-    vertices = read_rows(file, (_VERTICES, 3))
-    if not len(vertices) or len(pictures) % len(vertices):
-        raise ReleaseError(f"{file} must have an entry a sample, got {len(vertices)} for {len(pictures)} pictures")
-    return extended(pictures, lambda i, picture: with_hand(picture, vertices=vertices[i % len(vertices)]), (file,))
+    count = len(read_json(file.with_name(f"{split}_K.json")))
+    vertices = LazyRows(file, (_VERTICES, 3), count)
+    return extended(pictures, lambda i, picture: with_hand(picture, vertices=vertices.all()[i % count]), (file,))
 
 
 def _joints(picture: PictureAnnotation) -> np.ndarray:

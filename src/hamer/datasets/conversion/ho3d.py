@@ -24,7 +24,7 @@ from hamer.datasets.conversion.common import (
 )
 from hamer.datasets.conversion.finger_angles import FingerAngles
 from hamer.datasets.conversion.joint_orders import FROM_OPENGL, HO3D, frame_of, order_of
-from hamer.datasets.conversion.json_rows import read_rows
+from hamer.datasets.conversion.json_rows import LazyRows, read_rows
 from hamer.datasets.packing import ho3d
 from hamer.datasets.packing.annotations import PictureAnnotation, Pictures
 from hamer.datasets.packing.sources import SourceOptions
@@ -109,12 +109,7 @@ def _evaluation(
     else:
         notes.append("no evaluation_xyz.json: boxes and wrists alone, from which predictions but no scores can be made")
     if truth / "evaluation_verts.json" in files and options.with_vertices is not False:
-        vertices = read_rows(truth / "evaluation_verts.json", (_VERTICES, 3))
-        if len(vertices) != len(lines):
-            raise ReleaseError(
-                f"evaluation_verts.json must have an entry a picture ({len(lines)}), got {len(vertices)}"
-            )
-        vertices = _in_our_frame(vertices)
+        vertices = LazyRows(truth / "evaluation_verts.json", (_VERTICES, 3), len(lines))
     suffix = ".png" if version == "v2" else ".jpg"
 
     def make(index: int) -> PictureAnnotation:
@@ -128,7 +123,7 @@ def _evaluation(
                 raise ValueError(f"the wrist is {1000 * apart:.0f} mm from that of evaluation_xyz.json: another order?")
         hand = _hand(camera, box, None if joints is None else joints[index], wrist)
         if vertices is not None:
-            hand.vertices = vertices[index]
+            hand.vertices = _in_our_frame(vertices.all()[index])
         return PictureAnnotation(_picture(folder, line, suffix), line, [hand], camera)
 
     listing = source / "evaluation.txt"

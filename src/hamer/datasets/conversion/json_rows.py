@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +36,39 @@ def read_rows(path: Path, shape: tuple[int, ...]) -> np.ndarray:
         except (ValueError, TypeError, RecursionError) as error:
             raise ReleaseError(f"entry {len(rows)} of {path} must be numbers of shape {shape}: {error}") from error
     return np.stack(rows) if rows else np.zeros((0, *shape), np.float32)
+
+
+class LazyRows:
+    """The rows of such a file, read when the first is asked for: a set that is converted already needs none.
+
+    Args:
+        count: how many there must be.
+    """
+
+    def __init__(self, path: Path, shape: tuple[int, ...], count: int) -> None:
+        self._path, self._shape, self._count = path, shape, count
+        self._rows: np.ndarray | None = None
+        self._error: ReleaseError | None = None
+        self._lock = threading.Lock()
+
+    def all(self) -> np.ndarray:
+        """(count, *shape). Raises ReleaseError where the file does not hold that."""
+        with self._lock:
+            if self._error is not None:  # said once for every thread, read once
+                raise self._error
+            if self._rows is None:
+                try:
+                    self._rows = self._read()
+                except ReleaseError as error:
+                    self._error = error
+                    raise
+            return self._rows
+
+    def _read(self) -> np.ndarray:
+        rows = read_rows(self._path, self._shape)
+        if len(rows) != self._count:
+            raise ReleaseError(f"{self._path} must have an entry a sample ({self._count}), got {len(rows)}")
+        return rows
 
 
 def _end(match: re.Match[str] | None) -> int:
