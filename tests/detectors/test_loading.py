@@ -78,3 +78,35 @@ def test_without_litert_the_error_says_what_to_do(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
     with pytest.raises(MissingExtraError, match=r"pip install ai-edge-litert.*--boxes file\.json"):
         LiteRTNetwork("palm.tflite")
+
+
+@pytest.fixture
+def body_files_alone(no_files: None, tmp_path: Path) -> Path:
+    """Both body detectors' files, empty, without ViTPose's."""
+    folder = tmp_path / "_DATA" / "detectron2"
+    folder.mkdir(parents=True)
+    for name in ("model_final_f05665.pkl", "model_final_ef3a80.pkl"):
+        (folder / name).touch()
+    return folder
+
+
+@pytest.mark.usefixtures("body_files_alone")
+@pytest.mark.parametrize("name", ["vitdet", "regnety"])
+def test_the_second_networks_missing_file_is_told_before_the_first_is_loaded(name: str) -> None:
+    with pytest.raises(AssetError, match=r"wholebody.pth: not found.*`hamer fetch hamer_demo_data`"):
+        detectors.load_hands(name)
+    with pytest.raises(FileNotFoundError, match=r"no weights of vitpose at .*none.pth.*hamer fetch vitpose"):
+        detectors.load_hands(name, keypoint_weights="none.pth")
+
+
+@pytest.mark.parametrize(
+    ("name", "person_score", "threshold"),
+    [("vitdet", 0.5, 0.25), ("vitdet", 0.1, 0.1), ("regnety", 0.5, 0.5), ("regnety", 0.3, 0.3), ("regnety", 0.7, 0.5)],
+)
+def test_persons_below_the_networks_own_threshold_can_be_asked_for(
+    body_files_alone: Path, name: str, person_score: float, threshold: float
+) -> None:
+    (body_files_alone / "pose.pth").touch()
+    hands = detectors.load_hands(name, person_score=person_score, keypoint_weights=body_files_alone / "pose.pth")
+    assert hands.persons.rule.score_threshold == threshold  # type: ignore[attr-defined]
+    assert hands.person_score == person_score  # type: ignore[attr-defined]

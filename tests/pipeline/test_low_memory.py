@@ -159,3 +159,77 @@ def test_a_detector_without_stages_works_too(open_hand: HandModel, hands: HandBo
 
     reconstructor = HandReconstructor(KnownHands(hands), FittingEstimator(open_hand), low_memory=True)
     assert [len(r.hands) for r in reconstructor.images(folder[:2])] == [2, 2]
+
+
+def test_given_boxes_leave_nothing_loaded(open_hand: HandModel, hands: HandBoxes, folder: list[Path]) -> None:
+    """Else the next search would load its networks beside it."""
+
+    class FitOfBoxes(WeighedFit):
+        def __call__(self, *arguments: Any) -> Any:
+            self.load()  # as a network does when it is first asked
+            return super().__call__(*arguments)
+
+    class WithLandmarks(TwoStages):
+        def landmarks_in_boxes(self, *_arguments: Any) -> HandBoxes:
+            return self.hands
+
+    scales = Scales()
+    reconstructor = HandReconstructor(WithLandmarks(hands, scales), FitOfBoxes(open_hand, scales), low_memory=True)
+    reconstructor.estimator.name = "fit"
+    assert len(reconstructor(folder[0], boxes=hands.boxes).hands) == 2
+    assert scales.log == ["fit"]
+    assert not scales.loaded
+    assert len(reconstructor(folder[0]).hands) == 2
+    assert scales.most == 1
+
+
+@pytest.mark.usefixtures("small_groups")
+def test_without_stages_the_network_stays(open_hand: HandModel, hands: HandBoxes, folder: list[Path]) -> None:
+    """There is nothing else to make room for, and loading takes long."""
+    from .conftest import KnownHands
+
+    scales = Scales()
+    estimator = WeighedFit(open_hand, scales)
+    estimator.name = "fit"
+    estimator.load()
+    reconstructor = HandReconstructor(KnownHands(hands), estimator, low_memory=True)
+    assert len(list(reconstructor.images(folder[:1] * 7))) == 7
+    assert scales.log == ["fit"]
+    assert scales.loaded == {"fit"}
+
+
+def test_large_pictures_in_memory_pass_in_smaller_groups(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stages, "MAX_BATCH_PIXELS", 100)
+    frames = [np.zeros((10, 10, 3), np.uint8)] * 7
+    taken = 0
+
+    def video() -> Any:
+        nonlocal taken
+        for frame in frames:
+            taken += 1
+            yield frame
+
+    groups = stages.groups(video())
+    assert len(next(groups)) == 3
+    assert taken == 3
+    assert [len(group) for group in groups] == [3, 1]
+    assert [len(group) for group in stages.groups(["a.jpg"] * 7)] == [7]
+
+
+def test_nothing_is_loaded_for_pictures_that_cannot_be_read(
+    open_hand: HandModel, hands: HandBoxes, folder: list[Path]
+) -> None:
+    scales, failed = Scales(), []
+    reconstructor = HandReconstructor(TwoStages(hands, scales), WeighedFit(open_hand, scales), low_memory=True)
+    assert not list(reconstructor.images([folder[-1]], on_error=lambda source, _error: failed.append(source)))
+    assert failed == [folder[-1]]
+    assert scales.log == ["persons"]
+
+
+def test_a_missing_checkpoint_is_told_before_any_search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HAMER_DATA", str(tmp_path))
+    for name in ("detectron2/model_final_f05665.pkl", "vitpose_ckpts/vitpose+_huge/wholebody.pth"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).write_bytes(b"not looked into yet")
+    with pytest.raises(FileNotFoundError, match=r"no weights at .*none.ckpt.*hamer fetch"):
+        HandReconstructor.from_pretrained(tmp_path / "none.ckpt", detector="vitdet", low_memory=True)

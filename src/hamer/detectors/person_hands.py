@@ -7,6 +7,7 @@ pictures, each network being released before the next is loaded (`stages`).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +92,7 @@ def person_hands(
     flip_test: bool = True,
     batch_size: int = 8,
     threads: int | None = None,
+    person_score: float = 0.5,
     **options: Any,
 ) -> PersonHands:
     """The original's route from pictures to hands.
@@ -104,12 +106,23 @@ def person_hands(
         flip_test: ViTPose looks at each person mirrored too, at twice the cost.
         batch_size: persons a pass of ViTPose.
         threads: CPU threads; None leaves torch's own choice.
+        person_score: persons above it (strictly) are looked at, also where the body detector would not report them by itself
+            (the original's thresholds are 0.25 for vitdet and 0.5 for regnety).
         options: those of `PersonHands`.
+
+    Raises:
+        AssetError, FileNotFoundError: weights of either network are not here; nothing was loaded yet.
+        ValueError: an option is wrong.
     """
     common: dict[str, Any] = {"device": device, "precision": precision, "threads": threads}
-    persons = load(body, weights=weights, **common)
-    keypoints = load("vitpose", weights=keypoint_weights, flip_test=flip_test, batch_size=batch_size, **common)
-    return PersonHands(persons, keypoints, **options)
+    persons: Any = load(body, weights=weights, **common)
+    keypoints: Any = load("vitpose", weights=keypoint_weights, flip_test=flip_test, batch_size=batch_size, **common)
+    hands = PersonHands(persons, keypoints, person_score=person_score, **options)
+    # The network's own threshold must not keep persons back that are asked for; those above it stay the same.
+    persons.rule = replace(persons.rule, score_threshold=min(person_score, persons.rule.score_threshold))
+    for network in (persons, keypoints):
+        network.weights_file()
+    return hands
 
 
 def _persons(found: Detections, min_score: float) -> np.ndarray:

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hamer.assets import require_original
+from hamer.detectors.weights_files import weights_file
 from hamer.detectors.wholebody.crops import (
     HEIGHT,
     WIDTH,
@@ -73,12 +73,16 @@ class ViTPose:
         self.device, self.precision, self.batch_size, self.threads = device, precision, batch_size, threads
         self._network: WholeBodyNetwork | None = None
 
+    def weights_file(self) -> Path:
+        """The file that `load` reads; a missing one raises."""
+        return weights_file(self.weights, self.name)
+
     def load(self) -> WholeBodyNetwork:
         """The network on its device, loaded if it is not yet; see `wholebody.weights.load_network` for errors."""
         if self._network is None:
             device = pick_device(str(self.device))
             precision = recommended_precision(device) if self.precision == "auto" else self.precision
-            network = load_network(self.weights or require_original("vitpose"), self.config)
+            network = load_network(self.weights_file(), self.config)
             self._network = set_precision(network, precision).to(device)
         return self._network
 

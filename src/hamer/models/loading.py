@@ -76,6 +76,11 @@ def load_hamer(
     return _network(weights, cfg, device, precision), cfg
 
 
+def check_hamer(checkpoint_path: str | Path | None = None) -> None:
+    """Raise what `load_hamer` would where checkpoint or configuration are missing or unreadable, without reading tensors."""
+    find_config(read_weights(_located(checkpoint_path)))
+
+
 def load_network(
     checkpoint_path: str | Path,
     *,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hamer.detectors import BODY_DETECTORS, load_hands
+from hamer.detectors.stages import Stage
 from hamer.geometry.cameras import default_camera
 from hamer.hand_models import HandModel
 from hamer.models.devices import pick_device
@@ -81,8 +82,8 @@ class HandReconstructor:
                 device. The built-in way runs on the CPU.
             precision: of the network: "float32" (the reference), "bfloat16", "float16" or "int8"; docs/measurements.md gives
                 speed and deviation. A body detector's networks stay float32 unless `detector_options` says otherwise.
-            low_memory: load each network when its turn comes and release it before the next: 256 pictures pass one stage
-                before the next begins. The results are the same.
+            low_memory: with a body detector, load each network when its turn comes and release it before the next: up to
+                256 pictures pass one stage before the next begins. The results are the same. Other detectors are small.
 
         Raises:
             AssetError: a file that is needed is neither here nor can be fetched.
@@ -101,7 +102,10 @@ class HandReconstructor:
         else:
             network = OnDemand(lambda: load_network(weights, device, precision))
             estimator = NetworkEstimator(network, rescale_factor=rescale_factor, batch_size=batch_size, refine=refine)
-        if not low_memory:  # files that are missing or wrong are told before any picture is looked at
+        if low_memory and hasattr(find, "stages"):  # what is missing is told now, not after the stages before
+            if weights is not None:
+                check_network(weights)
+        else:  # what is missing or wrong is told before any picture is looked at
             for part in (find, estimator):
                 if hasattr(part, "load"):
                     part.load()
@@ -133,7 +137,11 @@ class HandReconstructor:
         if boxes is None:
             return next(self.images([image], camera=camera))
         picture = read_picture(image)
-        return self._reconstruct([picture], [camera], [self._given(picture, boxes, is_right)])[0]
+        try:
+            return self._reconstruct([picture], [camera], [self._given(picture, boxes, is_right)])[0]
+        finally:
+            if self._in_stages:  # the search of the next picture would find it still loaded
+                self._release_estimator()
 
     def images(
         self,
@@ -159,7 +167,7 @@ class HandReconstructor:
         def whole(_positions: Sequence[int], pictures: Sequence[Picture]) -> list[Reconstruction]:
             return self._reconstruct(pictures, [camera_of(p) for p in pictures], self._search(pictures))
 
-        if self.low_memory:
+        if self._in_stages:
             yield from self._images_in_stages(images, batch_size, camera_of, on_error, on_stage)
         else:
             for _, result in in_batches(images, whole, batch_size=batch_size, on_error=on_error):
@@ -173,29 +181,34 @@ class HandReconstructor:
         on_error: OnError | None,
         on_stage: OnStage | None,
     ) -> Iterator[Reconstruction]:
+        stages: Sequence[Stage] = self.detector.stages  # type: ignore[attr-defined]
         for group in groups(images):
-            found: dict[int, HandBoxes] | None = None
-            if hasattr(self.detector, "stages"):
-                found = search_in_stages(
-                    self.detector.stages, group, batch_size=batch_size, on_error=on_error, on_stage=on_stage
-                )
-                group = [group[position] for position in found]
-            hands = None if found is None else list(found.values())
+            found = search_in_stages(stages, group, batch_size=batch_size, on_error=on_error, on_stage=on_stage)
+            if not found:
+                continue
+            hands = list(found.values())
 
             def estimate(
-                positions: Sequence[int], pictures: Sequence[Picture], hands: list[HandBoxes] | None = hands
+                positions: Sequence[int], pictures: Sequence[Picture], hands: list[HandBoxes] = hands
             ) -> list[Reconstruction]:
-                own = self._search(pictures) if hands is None else [hands[i] for i in positions]
-                return self._reconstruct(pictures, [camera_of(p) for p in pictures], own)
+                return self._reconstruct(pictures, [camera_of(p) for p in pictures], [hands[i] for i in positions])
 
             if hasattr(self.estimator, "load"):
                 self.estimator.load()
             try:
-                for _, result in in_batches(group, estimate, batch_size=batch_size, on_error=on_error):
+                searched = [group[position] for position in found]
+                for _, result in in_batches(searched, estimate, batch_size=batch_size, on_error=on_error):
                     yield result
             finally:
-                if hasattr(self.estimator, "release"):
-                    self.estimator.release()
+                self._release_estimator()
+
+    @property
+    def _in_stages(self) -> bool:
+        return self.low_memory and hasattr(self.detector, "stages")
+
+    def _release_estimator(self) -> None:
+        if hasattr(self.estimator, "release"):
+            self.estimator.release()
 
     def _search(self, pictures: Sequence[Picture]) -> list[HandBoxes]:
         images = [p.rgb for p in pictures]
@@ -269,6 +282,13 @@ def load_hand_model(which: str | Path = "open") -> HandModel:
     if str(which) == "open":
         return HandModel(load_open_hand())
     return HandModel(read_mano(require_original("mano") if str(which) == "mano" else Path(which)))
+
+
+def check_network(weights: str | Path) -> None:
+    """Raise where a checkpoint or its configuration is missing or no checkpoint, without loading it."""
+    from hamer.models.loading import check_hamer
+
+    check_hamer(weights)
 
 
 def load_network(weights: str | Path, device: str = "auto", precision: Precision = "float32") -> HAMER:

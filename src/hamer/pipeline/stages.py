@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import islice
+from pathlib import Path
 from typing import Any
 
 from hamer.detectors.stages import Stage
-from hamer.pipeline.batches import OnError, Source, in_batches
-from hamer.pipeline.pictures import Picture
+from hamer.pipeline.batches import MAX_BATCH_PIXELS, OnError, Source, in_batches
+from hamer.pipeline.pictures import Picture, pixels_of
 
 logger = logging.getLogger(__name__)
 
@@ -23,9 +23,16 @@ OnStage = Callable[[str, int, int], None]
 
 
 def groups(sources: Iterable[Source]) -> Iterator[list[Source]]:
-    """`sources` in lists of at most GROUP."""
-    rest = iter(sources)
-    while group := list(islice(rest, GROUP)):
+    """`sources` in lists of at most GROUP, fewer where they are large pictures in memory already: 600 MB of them."""
+    group: list[Source] = []
+    held = 0
+    for source in sources:
+        group.append(source)
+        held += 0 if isinstance(source, str | Path) else pixels_of(source)
+        if len(group) == GROUP or held > 2 * MAX_BATCH_PIXELS:
+            yield group
+            group, held = [], 0
+    if group:
         yield group
 
 
@@ -37,12 +44,14 @@ def search_in_stages(
     on_error: OnError | None,
     on_stage: OnStage | None = None,
 ) -> dict[int, Any]:
-    """The last stage's result of every picture that none of them failed on, by its position in `sources`.
+    """The last stage's result of every picture on which none of them failed, by its position in `sources`.
 
     Weights that cannot be loaded raise: they would fail for every picture.
     """
     found: dict[int, Any] = dict.fromkeys(range(len(sources)))
     for stage in stages:
+        if not found:
+            break
         logger.info("%s: loading its network", stage.name)
         stage.network.load()
         try:

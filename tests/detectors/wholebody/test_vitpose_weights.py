@@ -194,5 +194,5 @@ def test_nothing_that_a_file_asks_for_is_executed(tmp_path: Path, small_state: S
 
 
 def test_no_file(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"no weights of ViTPose at .*none\.pth.*hamer fetch vitpose"):
+    with pytest.raises(FileNotFoundError, match=r"no weights of vitpose at .*none\.pth.*hamer fetch vitpose"):
         load_network(tmp_path / "none.pth")

@@ -13,12 +13,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hamer.assets import require_original
 from hamer.detectors.pictures import check_pictures
 from hamer.detectors.rcnn.network import TwoStageNetwork
 from hamer.detectors.rcnn.pictures import PictureRule, alike, prepare, to_photo
 from hamer.detectors.rcnn.selection import SelectionRule
 from hamer.detectors.rcnn.weights import DetectorName, load_network
+from hamer.detectors.weights_files import weights_file
 from hamer.models.devices import exact_float32, free_gpu_memory, pick_device, torch_threads
 from hamer.models.precision import Precision, recommended_precision
 from hamer.structures import Detections
@@ -85,6 +85,10 @@ class TwoStageDetector(ABC):
     def settle(self, network: TwoStageNetwork, precision: Precision) -> TwoStageNetwork:
         """`network`, whose weights are there, in the arithmetic that was asked for; may change it in place."""
 
+    def weights_file(self) -> Path:
+        """The file that `load` reads; a missing one raises."""
+        return weights_file(self.weights, self.name)
+
     def load(self) -> TwoStageNetwork:
         """The network on its device, loaded if it is not yet; see `rcnn.weights.load_network` for errors."""
         if self._network is None:
@@ -94,7 +98,7 @@ class TwoStageDetector(ABC):
                 logger.warning(
                     "float16 takes minutes a picture on a CPU, which has no such convolutions; take bfloat16"
                 )
-            network = load_network(self.build, self.weights or require_original(self.name), self.name)
+            network = load_network(self.build, self.weights_file(), self.name)
             self._network = self.settle(network, precision).to(device)
         return self._network
 

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from hamer.checkpoints.weights import check_fit, read_weights, require_finite
+from hamer.detectors.weights_files import weights_file
 from hamer.errors import WeightsError
 
 logger = logging.getLogger(__name__)
@@ -107,9 +108,7 @@ def recognise(names: Collection[str]) -> _Kind:
 
 
 def _detector_tensors(path: str | Path, detector: DetectorName) -> dict[str, Tensor]:
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"no weights of {detector} at {path}. {_fetch(detector)}")
-    tensors = read_weights(path).tensors
+    tensors = read_weights(weights_file(path, detector)).tensors
     return {
         name: value
         for name, value in tensors.items()

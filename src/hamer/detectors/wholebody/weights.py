@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from hamer.checkpoints.weights import check_fit, read_weights, require_finite
+from hamer.detectors.weights_files import weights_file
 from hamer.detectors.wholebody.keypoints import N_KEYPOINTS
 from hamer.detectors.wholebody.network import WholeBodyNetwork
 from hamer.errors import WeightsError
@@ -53,9 +54,7 @@ def load_network(path: str | Path, config: ViTConfig | None = None) -> WholeBody
         UnsafeFileError: a pickle that asks for more than data; nothing was executed.
         WeightsError: damaged, another network, or tensors missing, misshapen or not finite.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"no weights of ViTPose at {path}. {_ADVICE}")
+    path = weights_file(path, "vitpose")
     tensors = whole_body_tensors(read_weights(path).tensors, str(path))
     config = config or _config_of(tensors, str(path))
     with torch.device("meta"):
