@@ -73,6 +73,15 @@ def test_convert(single_hands: Path, tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "done before" in capsys.readouterr().out
 
 
+def test_what_was_converted_is_sound(single_hands: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert convert("onehand10k", single_hands, tmp_path / "out") == 0
+    capsys.readouterr()
+    assert (
+        main(["data", "check", str(tmp_path / "out" / "onehand10k_test.npz"), "--img_folder", str(single_hands)]) == 0
+    )
+    assert "2 samples: 0 errors, 0 warnings" in capsys.readouterr().out
+
+
 def test_bad_pictures_give_status_1(single_hands: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (single_hands / "Test" / "source" / "2.jpg").write_bytes(b"x")
     assert convert("onehand10k", single_hands, tmp_path / "out") == 1

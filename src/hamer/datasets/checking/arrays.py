@@ -111,7 +111,8 @@ def _check_rows(name: str, array: np.ndarray, shape: tuple[int, ...], problems: 
 
 
 def _check_angles(pose: Any, problems: list[Problem]) -> None:
-    angles = np.linalg.norm(np.asarray(pose, np.float64).reshape(len(pose), -1, 3), axis=2)
+    rows = np.asarray(pose, np.float64)  # maybe none: where no pose is known
+    angles = np.linalg.norm(rows.reshape(len(rows), rows.shape[-1] // 3, 3), axis=2)
     far = angles.max(axis=1, initial=0) > 2 * np.pi + 1e-3
     if far.any():
         text = f"hand_pose must be axis-angle in radians, but {int(far.sum())} rows turn by more than 360 degrees"
