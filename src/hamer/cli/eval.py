@@ -143,10 +143,14 @@ def _compare_models(args: argparse.Namespace, options: SuiteOptions, names: list
         suite = EvaluationSuite(replace(options, checkpoint=_checkpoint(given)), progress=bars)
         suite.load()
         both.append(_run_all(suite, names, args.photos or [], bars))
+        suite.release()  # two networks need not fit into memory together
     comparisons = {}
     for first, second in zip(*both, strict=True):
         if len(first.result) and len(second.result):
-            title = f"{first.name}: {first.exp_name} (first) and {second.exp_name} (second)"
+            titles = [first.exp_name, second.exp_name]
+            if titles[0] == titles[1]:
+                titles = [first.checkpoint, second.checkpoint]
+            title = f"{first.name}: {titles[0]} (first) and {titles[1]} (second)"
             comparisons[title] = compare(first.result, second.result)
             print(title)
             _print_differences(comparisons[title])

@@ -18,7 +18,7 @@ from hamer.evaluation.batches import EvaluationBatch
 from hamer.evaluation.evaluator import HandEvaluator
 from hamer.evaluation.original import Evaluator
 from hamer.evaluation.prediction_store import PredictionStore
-from hamer.evaluation.protocols import Protocol
+from hamer.evaluation.protocols import Protocol, keeps_ho3d_order
 from hamer.evaluation.results import EvaluationResult
 from hamer.geometry.cameras import cam_crop_to_full
 from hamer.geometry.mirroring import mirror_points
@@ -152,10 +152,9 @@ def original_figures(
     if not rows:
         return {}, None
     count = len(rows["idx"])
-    evaluator = Evaluator(
-        count, name, keypoint_list, 0, metrics=list(protocol.metrics), preds=["keypoints_3d"],
-        pck_thresholds=protocol.pck_thresholds,
-    )  # fmt: skip
+    ordered = "HO3D-VAL" if keeps_ho3d_order(name) else name  # whose joints the Evaluator reorders
+    kept = {"metrics": list(protocol.metrics), "preds": ["keypoints_3d"], "pck_thresholds": protocol.pck_thresholds}
+    evaluator = Evaluator(count, ordered, keypoint_list, 0, **kept)
     for start in range(0, count, _AT_ONCE):
         part = {key: torch.from_numpy(values[start : start + _AT_ONCE].copy()) for key, values in rows.items()}
         evaluator(part, part)

@@ -34,10 +34,17 @@ ORIGINAL: dict[str, Protocol] = {
 }
 """The eleven sets of the original's `eval.py`, in its order."""
 
+_OTHERS = {"HO3D-V3-VAL": _SERVER}
+
 OWN = Protocol(2)
 """Any other set: the demo's crop, and every figure that the labels allow."""
 
 
 def protocol_of(name: str) -> Protocol:
-    """The original's way for its sets, `OWN` for any other."""
-    return ORIGINAL.get(name, OWN)
+    """The original's way for its sets and for HO-3D v3, `OWN` for any other."""
+    return (ORIGINAL | _OTHERS).get(name, OWN)
+
+
+def keeps_ho3d_order(name: str) -> bool:
+    """Whether the set's program counts joints in HO-3D's order."""
+    return name.startswith("HO3D") and protocol_of(name).writes_predictions

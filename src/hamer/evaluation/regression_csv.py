@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 
 from hamer.assets.locking import locked
-from hamer.export.files import write_atomic
 
 CSV_NAME = "eval_regression.csv"
 COLUMNS = ("timestamp", "checkpoint_path", "exp_name", "dataset", "metric_name", "metric_value", "error", "iters_done")
@@ -78,10 +77,16 @@ def write_predictions(folder: str | Path, dataset: str, joints: np.ndarray, vert
     Args:
         joints: (N, 21, 3) metres, in the order that the set wants. vertices: (N, V, 3).
     """
-    content = json.dumps([_lists(joints), _lists(vertices)])
-    return write_atomic(Path(folder) / f"{dataset.lower()}.json", content.encode())
-
-
-def _lists(points: np.ndarray) -> list:
-    """Floats with the digits that float32 has: half the size of float64's, and the same numbers."""
-    return [[[float(str(c)) for c in point] for point in hand] for hand in np.asarray(points, np.float32)]
+    path = Path(folder) / f"{dataset.lower()}.json"
+    partial = path.with_name(path.name + ".partial")
+    try:
+        with partial.open("w", encoding="ascii") as file:  # hand by hand: all at once would take gigabytes
+            for opening, points in (("[[", joints), ("], [", vertices)):
+                file.write(opening)
+                for i, hand in enumerate(np.asarray(points, np.float32)):
+                    file.write((", " if i else "") + json.dumps(hand.tolist()))
+            file.write("]]")
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return path

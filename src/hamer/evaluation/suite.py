@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hamer.assets import find_original
 from hamer.configs import ConfigNode, dataset_config, dataset_eval_config
 from hamer.datasets import create_dataset
 from hamer.datasets.image_dataset import ImageDataset
@@ -27,7 +28,7 @@ from hamer.evaluation.matching import MIN_IOU, DetectionSummary
 from hamer.evaluation.outcomes import Latency, SetOutcome, record
 from hamer.evaluation.picture_run import Mode
 from hamer.evaluation.prediction_store import PredictionStore, fingerprint
-from hamer.evaluation.protocols import ORIGINAL, protocol_of
+from hamer.evaluation.protocols import ORIGINAL, keeps_ho3d_order, protocol_of
 from hamer.evaluation.regression_csv import append_rows, default_exp_name, write_predictions
 from hamer.evaluation.report import write_report
 from hamer.evaluation.results import EvaluationResult
@@ -117,6 +118,10 @@ class EvaluationSuite:
         """Load the checkpoint now, so that a missing or wrong one is told before any set."""
         if self.options.checkpoint is not None:
             self._loaded()
+
+    def release(self) -> None:
+        """Free the network; the next set loads it again."""
+        self._network = None
 
     @property
     def sets(self) -> ConfigNode:
@@ -322,7 +327,8 @@ class EvaluationSuite:
         options = self.options
         model: Any = BUILT_IN
         if options.checkpoint is not None:
-            model = [str(options.checkpoint), identity(Path(options.checkpoint))]
+            path = Path(options.checkpoint)
+            model = [str(path), identity(path if path.exists() else find_original(path) or path)]
         chosen = (
             [options.hand_model, options.rescale_factor] if options.checkpoint is None else [options.rescale_factor]
         )
@@ -359,7 +365,7 @@ class EvaluationSuite:
             return
         path = write_predictions(self.folder, outcome.name, joints, vertices)
         outcome.files["predictions for the public programs"] = path.name
-        program = "ho3d" if outcome.name == "HO3D-VAL" else "freihand"
+        program = "ho3d" if keeps_ho3d_order(outcome.name) else "freihand"
         outcome.notes.append(f"hamer score {program} {path.name} GT_DIR gives the public program's figures")
 
     def _ended(
