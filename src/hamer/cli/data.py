@@ -1,4 +1,4 @@
-"""`hamer data`: pictures and annotations to training tars (`pack`), and files for training looked over (`check`)."""
+"""`hamer data`: pictures and annotations to training tars (`pack`), files looked over (`check`), and public sets."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ if TYPE_CHECKING:
     from hamer.datasets.packing import DataSetCard, Pictures, SourceOptions
 
 _DESCRIPTION = """\
-Your own training data. `hamer data pack` writes the tars that training reads from pictures and annotations; `hamer data
-check` looks over tars and npz files, whoever wrote them, before a training trips over them. docs/training_data.md has the
-formats, field by field.
+Data sets. Your own: `hamer data pack` writes the tars that training reads from pictures and annotations, `hamer data check` looks
+over tars and npz files, whoever wrote them, before a training trips over them (docs/training_data.md). Public ones: `hamer data
+convert` makes evaluation files or training tars from official releases, `hamer data hint` completes, verifies and draws HInt
+(docs/datasets.md).
 """
 _PACK = """\
 Write training tars (webdataset shards of the original's format) from pictures and annotations.
