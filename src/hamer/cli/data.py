@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 _DESCRIPTION = """\
 Data sets. Your own: `hamer data pack` writes the tars that training reads from pictures and annotations, `hamer data check` looks
-over tars and npz files, whoever wrote them, before a training trips over them (docs/training_data.md). Public ones: `hamer data
-convert` makes evaluation files or training tars from official releases, `hamer data hint` completes, verifies and draws HInt
-(docs/datasets.md).
+over tars and npz files, whoever wrote them, before a training trips over them (docs/training_data.md). Public ones:
+`hamer data convert` makes evaluation files or training tars from official releases, `hamer data hint` completes, verifies and
+draws HInt (docs/datasets.md).
 """
 _PACK = """\
 Write training tars (webdataset shards of the original's format) from pictures and annotations.
