@@ -9,15 +9,17 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
+from hamer.checkpoints.hand_files import read_mano
 from hamer.cli import main
 from hamer.evaluation import EvaluationResult, network_run, picture_run, suite
 from hamer.evaluation.picture_run import ROWS
 from hamer.evaluation.prediction_store import PredictionStore
 
-from ..evaluation.made_up import CHECKPOINT, SETS, write_checkpoint, write_photos, write_world
+from ..evaluation.made_up import CHECKPOINT, SETS, hand_points, write_checkpoint, write_photos, write_world
 
 FLAGS = ("--num_workers", "0", "--batch_size", "2", "--threads", "1", "--device", "cpu")
 
@@ -234,6 +236,54 @@ class TestCompare:
         assert "no difference shown" in out
         assert "is better" not in out
         assert Path("both/report.html").is_file()
+
+
+def test_hands_of_cases_stand_where_the_network_saw_them(world: Path) -> None:
+    """Joints in the camera frame, left ones too, project to where the crop's keypoints lie in the picture."""
+    from hamer.evaluation import EvaluationBatch
+
+    assert evaluate("--dataset", "NEWDAYS-TEST-ALL") == 0
+    (folder,) = Path("results/predictions").iterdir()
+    rows = PredictionStore(folder).rows()
+    expected = EvaluationBatch.from_network(rows, rows).keypoints_2d
+    assert expected is not None
+    assert 0 < (rows["right"] > 0.5).sum() < len(expected)  # both sides
+    for row, points in enumerate(expected):
+        joints, focal = network_run.in_camera_frame(rows, row, "pred_keypoints_3d")
+        pixels = focal * joints[:, :2] / joints[:, 2:] + rows["img_size"][row] / 2
+        # hundreds of metres away perspective is nearly that of the crop: below a hundredth of the crop
+        assert np.abs(pixels - points).max() < 0.01 * rows["box_size"][row]
+
+
+def test_from_a_release_to_the_public_programs_figures(
+    golden: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    """Converted, evaluated, and its json scored: `hamer eval` and `hamer score` give the same figures."""
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    joints, vertices = hand_points(rng, 4)
+    vertices = vertices[:, rng.permutation(vertices.shape[1])[:778]]
+    Path("release/evaluation/rgb").mkdir(parents=True)
+    for i in range(4):
+        cv2.imwrite(f"release/evaluation/rgb/{i:08d}.jpg", rng.integers(0, 255, (224, 224, 3), np.uint8))
+    camera = [[480.0, 0, 112], [0, 480, 112], [0, 0, 1]]
+    fits = [[[0.0] * 61]] * 4
+    for name, content in (("K", [camera] * 4), ("xyz", joints.tolist()), ("verts", vertices.tolist()), ("mano", fits)):
+        Path(f"release/evaluation_{name}.json").write_text(json.dumps(content))
+    assert main(["data", "convert", "freihand", "release", "converted", "--allow_incomplete"]) == 0
+    write_checkpoint(tmp_path, hand=read_mano(golden / "hamer" / "mano"))
+    assert evaluate("--datasets_file", "converted/datasets_eval.yaml", "--dataset", "FREIHAND-VAL") == 0
+    capsys.readouterr()
+    assert main(["score", "freihand", "results/freihand-val.json", "release", "--json", "--threads", "1"]) == 0
+    scores, summary = json.loads(capsys.readouterr().out), runs()["FREIHAND-VAL"]["summary"]
+    assert summary["hands_3d"] == summary["hands_mesh"] == 4
+    for official, ours, factor in (
+        ("xyz_al_mean3d", "pa_mpjpe_reflecting", 10), ("mesh_al_mean3d", "pa_mpvpe_reflecting", 10),
+        ("xyz_al_auc3d", "auc_pa_reflecting", 1), ("mesh_al_auc3d", "auc_mesh_pa_reflecting", 1),
+        ("f_al_score_5", "f_5_reflecting", 1), ("f_al_score_15", "f_15_reflecting", 1),
+    ):  # fmt: skip
+        assert factor * scores[official] == pytest.approx(summary[ours], rel=1e-5), official  # float32 in the npz
+    assert summary["pa_mpvpe_reflecting"] > 1
 
 
 def score_photos(shared: Path) -> ModuleType:

@@ -12,6 +12,7 @@ import torch
 
 from hamer.checkpoints.hand_files import load_open_hand
 from hamer.hand_models import HandModel
+from hamer.hand_models.arrays import HandModelArrays
 from hamer.models import HamerConfig, ViTConfig, build_hamer
 from hamer.models.config import DecoderConfig
 
@@ -24,11 +25,11 @@ SETS = {
 HANDS = {"FREIHAND-VAL": 5, "HO3D-VAL": 4, "NEWDAYS-TEST-ALL": 7}
 
 
-def write_checkpoint(folder: Path, seed: int = 0, name: Path = CHECKPOINT) -> Path:
-    """A small network around the open hand, whose read-outs are damped so that hands stay hands."""
+def write_checkpoint(folder: Path, seed: int = 0, name: Path = CHECKPOINT, hand: HandModelArrays | None = None) -> Path:
+    """A small network around a hand (the open one by default), whose read-outs are damped so that hands stay hands."""
     torch.manual_seed(seed)
     config = HamerConfig(ViTConfig(96, 2, 3), DecoderConfig(depth=1, context_dim=96))
-    network = build_hamer(config, load_open_hand())
+    network = build_hamer(config, load_open_hand() if hand is None else hand)
     with torch.no_grad():
         for parameter, value in network.mano_head.named_parameters():
             if parameter.startswith("dec"):

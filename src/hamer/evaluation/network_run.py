@@ -153,8 +153,8 @@ def original_figures(
         return {}, None
     count = len(rows["idx"])
     ordered = "HO3D-VAL" if keeps_ho3d_order(name) else name  # whose joints the Evaluator reorders
-    kept = {"metrics": list(protocol.metrics), "preds": ["keypoints_3d"], "pck_thresholds": protocol.pck_thresholds}
-    evaluator = Evaluator(count, ordered, keypoint_list, 0, **kept)
+    metrics, thresholds = protocol.metrics, protocol.pck_thresholds
+    evaluator = Evaluator(count, ordered, keypoint_list, 0, metrics, preds=["keypoints_3d"], pck_thresholds=thresholds)
     for start in range(0, count, _AT_ONCE):
         part = {key: torch.from_numpy(values[start : start + _AT_ONCE].copy()) for key, values in rows.items()}
         evaluator(part, part)
@@ -193,18 +193,20 @@ def score(
     return evaluator.result()
 
 
-def in_camera_frame(rows: Mapping[str, np.ndarray], row: int) -> tuple[np.ndarray, float]:
-    """Vertices (V, 3) of one hand as it is, under the demo's camera, and that camera's focal length in px."""
+def in_camera_frame(
+    rows: Mapping[str, np.ndarray], row: int, points: str = "pred_vertices"
+) -> tuple[np.ndarray, float]:
+    """Vertices, or other `points`, (V, 3) of one hand as it is, under the demo's camera, and its focal length in px."""
     width, height = rows["img_size"][row]
     focal = 5000 / 256 * float(max(width, height))
     right = rows["right"][row] > 0.5
     cam = torch.from_numpy(rows["pred_cam"][row : row + 1].astype(np.float64))
     if not right:
         cam = cam * torch.tensor([1.0, -1.0, 1.0])
-    center, size, shape = (
+    center, size, picture = (
         torch.from_numpy(np.asarray(rows[name][row : row + 1], np.float64))
         for name in ("box_center", "box_size", "img_size")
     )
-    translation = cam_crop_to_full(cam, center, size, shape, focal).numpy()[0]
-    vertices = rows["pred_vertices"][row].astype(np.float64)
-    return (vertices if right else mirror_points(vertices)) + translation, focal
+    translation = cam_crop_to_full(cam, center, size, picture, focal).numpy()[0]
+    shape = rows[points][row].astype(np.float64)
+    return (shape if right else mirror_points(shape)) + translation, focal
