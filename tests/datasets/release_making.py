@@ -7,6 +7,7 @@ import pickle
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 
 FLIP = np.array([1.0, -1.0, -1.0])
@@ -70,6 +71,24 @@ def ho3d(folder: Path, hands: Any, count: int = 3, *, suffix: str = ".png", trut
     if truth:
         write_json(folder / "evaluation_xyz.json", xyz)
         write_json(folder / "evaluation_verts.json", verts)
+    return folder
+
+
+def ho3d_train(folder: Path, hands: Any, count: int = 3, *, mean: np.ndarray | None = None) -> Path:
+    """The training split; poses absolute as in the release, or, which would be wrong, relative to `mean`."""
+    lines = []
+    for index in range(count):
+        hand = hands.hand(2 * index + 1)
+        hands.picture(folder / "train" / "ABF10" / "rgb" / f"{index:04d}.png", index)
+        turned = cv2.Rodrigues(FLIP[:, None] * cv2.Rodrigues(hand.pose[:3].astype(float))[0])[0].ravel()
+        fingers = hand.pose[3:] - (0 if mean is None else mean)
+        meta = {
+            "camMat": hands.camera.matrix, "handJoints3D": (hand.joints * FLIP)[HO3D_FROM_OURS],
+            "handPose": np.r_[turned, fingers], "handBeta": np.zeros(10), "handTrans": np.zeros(3),
+        }  # fmt: skip
+        write_pickle(folder / "train" / "ABF10" / "meta" / f"{index:04d}.pkl", meta)
+        lines.append(f"ABF10/{index:04d}")
+    (folder / "train.txt").write_text("\n".join(lines))
     return folder
 
 

@@ -20,6 +20,7 @@ from hamer.datasets.conversion import RELEASES, ConvertOptions, ReleaseError, co
 from hamer.datasets.conversion.joint_orders import order_of
 from hamer.datasets.npz_arrays import read_npz
 from hamer.evaluation.fingertips import HO3D_ORDER
+from hamer.geometry.rotations import aa_to_rotmat
 from hamer.hand_models.layer import HandModel
 
 making = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("release_making.py"))))
@@ -54,6 +55,14 @@ def tight(points: np.ndarray) -> np.ndarray:
     return np.r_[points.min(0), points.max(0)]
 
 
+def hand_with_mean(folder: Path, hands: Any) -> tuple[Path, np.ndarray]:
+    """A hand model's file with a mean pose, in the place of MANO's, and that mean."""
+    mean = np.linspace(-0.4, 0.5, 45).astype(np.float32)
+    content = {name: value for name, value in vars(hands.model.arrays).items() if value is not None}
+    np.savez(folder / "mano.npz", **{**content, "hands_mean": mean})
+    return folder / "mano.npz", mean
+
+
 def test_freihand(tmp_path: Path, made_up_hands: Any) -> None:
     release = making.freihand(tmp_path / "FreiHAND_pub_v2_eval", made_up_hands)
     (done,) = convert("freihand", release, tmp_path / "out", **SMALL)
@@ -74,11 +83,9 @@ def test_freihand(tmp_path: Path, made_up_hands: Any) -> None:
 
 @pytest.mark.parametrize("is_relative", [True, False])
 def test_freihand_poses_are_read_as_the_joints_say(tmp_path: Path, made_up_hands: Any, is_relative: bool) -> None:
-    mean = np.linspace(-0.4, 0.5, 45).astype(np.float32)
-    content = {name: value for name, value in vars(made_up_hands.model.arrays).items() if value is not None}
-    np.savez(tmp_path / "mano.npz", **{**content, "hands_mean": mean})
+    mano, mean = hand_with_mean(tmp_path, made_up_hands)
     release = making.freihand(tmp_path / "release", made_up_hands, mean=mean if is_relative else None)
-    (done,) = convert("freihand", release, tmp_path / "out", ConvertOptions(mano=tmp_path / "mano.npz"), **SMALL)
+    (done,) = convert("freihand", release, tmp_path / "out", ConvertOptions(mano=mano), **SMALL)
     arrays = read_npz(tmp_path / "out" / "freihand_val.npz")
     assert arrays["has_hand_pose"].all()
     for index in range(3):
@@ -132,6 +139,27 @@ def test_ho3d_truth_in_another_order_of_pictures_is_seen(tmp_path: Path, made_up
     (done,) = convert("ho3d", release, tmp_path / "out", **SMALL)
     assert [picture for picture, _ in done.bad] == ["SM1/0000", "SM1/0001"]
     assert "another order" in done.bad[0][1]
+
+
+def test_ho3d_training_split(tmp_path: Path, made_up_hands: Any) -> None:
+    mano, mean = hand_with_mean(tmp_path, made_up_hands)
+    release = making.ho3d_train(tmp_path / "HO3D", made_up_hands)
+    options = ConvertOptions(split="train", mano=mano)
+    (done,) = convert("ho3d", release, tmp_path / "out", options, **SMALL)
+    assert (done.with_pose, done.with_3d, done.with_vertices) == (3, 3, False)
+    assert any("finger angles are absolute" in note for note in done.notes)
+    arrays = read_npz(tmp_path / "out" / "ho3d_train.npz")
+    for index in range(3):
+        hand = made_up_hands.hand(2 * index + 1)
+        np.testing.assert_allclose(arrays["hand_keypoints_3d"][index, :, :3], hand.joints, atol=FLOAT32)
+        given, expected = (
+            aa_to_rotmat(torch.as_tensor(p.reshape(16, 3))) for p in (arrays["hand_pose"][index], hand.pose)
+        )
+        np.testing.assert_allclose(given, expected, atol=1e-5)  # float32; as matrices, for turns over pi
+        check_sample(tmp_path / "out" / "ho3d_train.npz", release / "train", index, hand, tight(hand.points))
+    making.ho3d_train(tmp_path / "other", made_up_hands, mean=mean)
+    with pytest.raises(ReleaseError, match="should be absolute, but its finger angles are relative to the mean"):
+        convert("ho3d", tmp_path / "other", tmp_path / "out", options, **SMALL)
 
 
 def test_ho3d_pickles_are_never_run(tmp_path: Path, made_up_hands: Any) -> None:

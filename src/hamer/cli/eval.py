@@ -67,7 +67,8 @@ def run(args: argparse.Namespace) -> int:
         if not names and not args.photos:
             return _wrong(
                 "no set named, and no annotations here: name sets with --dataset or photos with --photos; "
-                "`hamer fetch hamer_evaluation_data` gets the original's annotations, and hamer data convert makes them from a release"
+                "`hamer fetch hamer_evaluation_data` gets the original's annotations, "
+                "and hamer data convert makes them from a release"
             )
         unknown = [name for name in names if name not in suite.sets]
         if unknown:
