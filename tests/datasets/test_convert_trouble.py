@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from hamer.configs.reader import read_yaml
 from hamer.datasets.conversion import ConvertOptions, ReleaseError, convert, freihand, hint, read_truth
 from hamer.datasets.conversion.json_rows import read_rows
 from hamer.datasets.conversion.rows import write_arrays
@@ -154,6 +155,21 @@ def test_vertices_that_are_damaged_stop_the_run(release: Path, tmp_path: Path) -
     assert not list((tmp_path / "out").iterdir())
     (done,) = convert("freihand", release, tmp_path / "out", ConvertOptions(with_vertices=False))
     assert (done.hands, done.with_vertices) == (3, False)
+
+
+def test_hint_without_ego4d_frames_gives_the_other_folders(
+    tmp_path: Path, made_up_hands: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("TEST_ego4d_img", "TEST_newdays_img"):
+        making.hint(tmp_path / "hint", made_up_hands, name)
+    for picture in (tmp_path / "hint" / "TEST_ego4d_img").glob("*.jpg"):
+        picture.unlink()
+    (done,) = convert("hint", tmp_path / "hint", tmp_path / "out", allow_incomplete=True)
+    assert done.split == "TEST_newdays_img"
+    assert "none of the 3 pictures of TEST_ego4d_img could be used" in caplog.text
+    assert sorted(read_yaml(tmp_path / "out" / "datasets_eval.yaml").to_dict()) == [
+        "NEWDAYS-TEST-ALL", "NEWDAYS-TEST-OCC", "NEWDAYS-TEST-VIS"
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -39,6 +39,10 @@ _MIN_JOINTS = 3
 _FAULTS = (HamerError, ValueError, KeyError, TypeError, IndexError, OSError)
 
 
+class _NothingUsableError(ReleaseError):
+    """A part of which not one picture could be used."""
+
+
 @dataclass
 class Converted:
     """What became of a part: the card that is written beside its files.
@@ -104,8 +108,18 @@ def convert(
     for part in parts:
         fingerprint = _fingerprint(name, part, options)
         done = None if overwrite else _finished(folder, part, fingerprint)
-        results.append(done or _convert_part(name, part, folder, fingerprint, options, workers, progress))
+        try:
+            results.append(done or _convert_part(name, part, folder, fingerprint, options, workers, progress))
+        except _NothingUsableError as error:
+            if not allow_incomplete or len(parts) == 1:
+                raise
+            logger.warning(
+                "%s; it is left out", error
+            )  # HInt without Ego4D's frames: the other folders are worth having
+            continue
         add_to_listing(folder, part)
+    if not results:
+        raise _NothingUsableError(f"no part of {source} has a picture that can be used")
     return results
 
 
@@ -183,7 +197,7 @@ def _convert_part(
             progress(part.split, index + 1, total, len(bad))
     if not rows.count:
         first = f"; the first: {bad[0][0]}: {bad[0][1]}" if bad else ""
-        raise ReleaseError(f"none of the {total} pictures of {part.split} could be used{first}")
+        raise _NothingUsableError(f"none of the {total} pictures of {part.split} could be used{first}")
     arrays, vertices = rows.arrays(), rows.vertices()
     files = _write(part, folder, arrays, vertices)
     result = Converted(

@@ -47,7 +47,7 @@ def _part(folder: HintFolder, options: ConvertOptions) -> Part:
     if missing and folder.is_ego4d:
         notes.append(
             f"{missing} of {len(files)} pictures are missing: they come from Ego4D's clips, under a licence of their own; "
-            "`hamer data hint prepare` fills them in"
+            "`hamer data hint prepare` fills them in, and --split NAME takes one of the other folders"
         )
     outputs = tuple(
         Output(f"{folder.set_name}-{name}", f"{folder.name}_{suffix}.npz", joints)  # type: ignore[arg-type]
