@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -42,3 +44,31 @@ def test_a_choice_by_torchs_newer_setting_is_left() -> None:
         assert conv.fp32_precision == "ieee"
     finally:
         conv.fp32_precision = before
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads Linux's account of a process's memory")
+def test_memory_of_a_network_that_is_gone_goes_back_to_the_system() -> None:
+    """In a process of its own: what the heap keeps depends on all that was allocated before."""
+    code = """
+import torch
+from hamer.models.devices import free_memory
+
+def resident():
+    with open("/proc/self/status") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith("VmRSS")) // 1024
+
+torch.zeros(30 << 18)  # freeing 30 MB once makes glibc keep what is smaller
+before = resident()
+network, spacers = [], []
+for _ in range(100):  # 400 MB, with something that stays in between, as results do
+    network.append(torch.ones(1 << 20))
+    spacers.append(torch.ones(100))
+full = resident()
+del network
+free_memory()
+print(full - before, resident() - before)
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    grown, kept = map(int, run.stdout.split())
+    assert grown > 350
+    assert kept < 60  # MB; without giving back, all 400 stay

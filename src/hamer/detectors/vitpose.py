@@ -6,6 +6,7 @@ original's; persons of all pictures share batches.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -28,8 +29,10 @@ from hamer.detectors.wholebody.keypoints import N_KEYPOINTS
 from hamer.detectors.wholebody.network import WholeBodyNetwork
 from hamer.detectors.wholebody.weights import load_network
 from hamer.models.config import ViTConfig
-from hamer.models.devices import exact_float32, free_gpu_memory, pick_device, torch_threads
+from hamer.models.devices import exact_float32, free_memory, pick_device, torch_threads
 from hamer.models.precision import PRECISIONS, Precision, recommended_precision, set_precision
+
+logger = logging.getLogger(__name__)
 
 
 class ViTPose:
@@ -89,7 +92,7 @@ class ViTPose:
     def release(self) -> None:
         """Free the network's memory; the next call loads it again."""
         self._network = None
-        free_gpu_memory()
+        free_memory()
 
     def __call__(self, images: Sequence[np.ndarray], person_boxes: Sequence[Any]) -> list[np.ndarray]:
         """Keypoints of the persons in each picture.
@@ -114,6 +117,13 @@ class ViTPose:
             parts = [persons[start : start + self.batch_size] for start in range(0, len(persons), self.batch_size)]
             # Results stay on the device until the end, so that crops are cut while a GPU computes.
             found = torch.cat([self._keypoints(network, part) for part in parts]).cpu().numpy()
+        unusable = ~np.isfinite(found).all((1, 2))
+        if unusable.any():
+            logger.warning(
+                "%d of %d persons have keypoints that are not finite: weights are damaged or the precision is too low",
+                unusable.sum(),
+                len(found),
+            )
         ends = np.cumsum([len(own) for own in boxes])
         return np.split(found, ends[:-1])
 

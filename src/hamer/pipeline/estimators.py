@@ -20,7 +20,7 @@ from hamer.geometry.cameras import project_with_camera, solve_translation, undis
 from hamer.geometry.mirroring import mirror_axis_angle, mirror_points
 from hamer.geometry.rotations import rotmat_to_aa
 from hamer.hand_models import HandModel
-from hamer.models.devices import exact_float32, free_gpu_memory
+from hamer.models.devices import exact_float32, free_memory
 from hamer.pipeline.pictures import Picture
 from hamer.structures import Camera, Hand, HandBoxes, HandParameters
 
@@ -119,7 +119,7 @@ class OnDemand:
     def release(self) -> None:
         """Free the network's memory."""
         self._network = None
-        free_gpu_memory()
+        free_memory()
 
 
 class NetworkEstimator:
@@ -258,7 +258,7 @@ def _assemble(
     hands: list[list[Hand]] = [[] for _ in range(n_pictures)]
     for i, picture in enumerate(flat.picture_index):
         if not bool(estimate.valid[i]):
-            logger.warning("picture %d of the chunk: a hand could not be estimated from its keypoints", picture)
+            logger.info("picture %d of the chunk: a hand could not be estimated", picture)
             continue
         one = {k: v[i] for k, v in arrays.items()}
         hands[picture].append(_hand(len(hands[picture]), one, flat.hands[i : i + 1], cameras[picture]))

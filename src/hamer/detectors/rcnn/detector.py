@@ -19,7 +19,7 @@ from hamer.detectors.rcnn.pictures import PictureRule, alike, prepare, to_photo
 from hamer.detectors.rcnn.selection import SelectionRule
 from hamer.detectors.rcnn.weights import DetectorName, load_network
 from hamer.detectors.weights_files import weights_file
-from hamer.models.devices import exact_float32, free_gpu_memory, pick_device, torch_threads
+from hamer.models.devices import exact_float32, free_memory, pick_device, torch_threads
 from hamer.models.precision import Precision, recommended_precision
 from hamer.structures import Detections
 
@@ -105,7 +105,7 @@ class TwoStageDetector(ABC):
     def release(self) -> None:
         """Free the network's memory; the next call loads it again."""
         self._network = None
-        free_gpu_memory()
+        free_memory()
 
     def __call__(self, images: Sequence[np.ndarray]) -> list[Detections]:
         """What is in each picture, scores descending.
