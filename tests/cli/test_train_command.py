@@ -50,19 +50,24 @@ def test_help_needs_nothing_heavy() -> None:
     assert result.returncode == 0, result.stderr
 
 
-@pytest.mark.parametrize("package", ["hydra", "lightning"])
-def test_a_missing_extra_is_named(package: str, tmp_path: Path) -> None:
-    pytest.importorskip("hydra")
-    script = (
-        f"import sys\nsys.modules[{package!r}] = None\nfrom hamer.cli import main\n"
-        "sys.exit(main(['train', 'exp_name=a', 'trainer=cpu', 'extras.print_config=false']))"
-    )
-    result = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, env=_environment(), cwd=tmp_path, check=False
-    )
-    assert result.returncode == 1
-    assert "pip install 'hamer[train]'" in result.stderr
-    assert "Traceback" not in result.stderr
+@pytest.mark.usefixtures("hydra")
+@pytest.mark.parametrize("arguments", [["train"], ["train", "-m"], ["distill"]], ids=" ".join)
+@pytest.mark.parametrize("package", ["hydra", "lightning.pytorch", "tensorboard"])
+def test_a_missing_extra_is_named(
+    package: str,
+    arguments: list[str],
+    capfd: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """In a line, and before the configuration is printed or a folder made."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, package, None)
+    assert main([*arguments, "exp_name=a", "trainer=cpu"]) == 1
+    shown = capfd.readouterr()
+    assert re.fullmatch(r"hamer: .*pip install 'hamer\[train\]'\n", shown.err)
+    assert shown.out == ""
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.fixture
@@ -120,7 +125,7 @@ def test_a_sweep_runs_each_value(
 
     def noted(cfg: Any, *, output_dir: str, overrides: list[str]) -> Any:
         seen.append((cfg.TRAIN.LR, Path(output_dir)))
-        return SimpleNamespace(validation={"val/loss": 0.5})
+        return SimpleNamespace(validation={"val/loss": 0.5}, stopped_by=None)
 
     monkeypatch.setattr(room, "train", noted)
     arguments = list(sys.argv)
@@ -129,6 +134,42 @@ def test_a_sweep_runs_each_value(
     assert seen == [(1e-4, sweep / "0"), (1e-5, sweep / "1")]
     assert (sweep / "1" / ".hydra" / "overrides.yaml").is_file()
     assert sys.argv == arguments
+
+
+@pytest.mark.usefixtures("hydra")
+def test_who_stops_a_sweep_means_all_of_it(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import hamer.training.run as room
+
+    monkeypatch.chdir(tmp_path)
+    seen: list[float] = []
+
+    def stopped(cfg: Any, **_: Any) -> Any:
+        seen.append(cfg.TRAIN.LR)
+        return SimpleNamespace(validation={}, stopped_by="SIGINT", step=8)
+
+    monkeypatch.setattr(room, "train", stopped)
+    with pytest.raises(SystemExit) as ended:
+        main(["train", "-m", "exp_name=sweep", "TRAIN.LR=1e-4,1e-5"])
+    assert ended.value.code == 130
+    assert seen == [1e-4]
+    assert "stopped by SIGINT at step 8" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("hydra")
+@pytest.mark.parametrize(
+    ("override", "words"), [("trainer=cpu", "vitpose_backbone.pth"), ("data=mix_al", "mix_all"), ("TRAIN.LRR=1", "LRR")]
+)
+def test_errors_of_a_sweep_are_told_as_those_of_a_run(
+    override: str, words: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", "-m", "exp_name=sweep", override]) == 1
+    error = capsys.readouterr().err
+    assert "\nhamer: " in f"\n{error}"
+    assert words in error
+    assert "Traceback" not in error
 
 
 def _environment() -> dict[str, str]:

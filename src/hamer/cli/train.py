@@ -17,12 +17,13 @@ GROUP=CHOICE picks one of the choices below, KEY=VALUE sets a value, +KEY=VALUE 
 
 _EXAMPLES = """\
 examples:
-  hamer train exp_name=try experiment=tiny trainer=cpu data=own DATASETS.FILE=dataset.yaml
-      two small layers on the processor and your own tars: does everything fit together?
+  hamer train exp_name=try experiment=tiny trainer=cpu hand=open data=own DATASETS.FILE=packed/dataset.yaml DATASETS.MOCAP=OWN-MOCAP
+      two small layers, the processor, no MANO, the tars of hamer data pack --mocap: does everything fit together?
   hamer train exp_name=hamer data=mix_all experiment=hamer_vit_transformer trainer=gpu
       the paper's training, in the original's words
-  hamer train exp_name=mine data=own DATASETS.FILE=dataset.yaml start=hamer tuning=lora
-      fine-tune the published network on your tars, on a small GPU
+  hamer train exp_name=mine data=own DATASETS.FILE=packed/dataset.yaml DATASETS.MOCAP=OWN-MOCAP start=hamer tuning=lora
+      fine-tune the published network on your tars, on a small GPU; without captured poses for the adversary say
+      DATASETS.MOCAP=null LOSS_WEIGHTS.ADVERSARIAL=0
   hamer train exp_name=big trainer=ddp trainer.devices=8 trainer.precision=bf16-mixed
       eight GPUs
   hamer train -m exp_name=sizes experiment=ablation_backbone_s,ablation_backbone_b,ablation_backbone_l
@@ -81,16 +82,23 @@ def run(args: argparse.Namespace) -> int:
         return 0
     if "submitit" in cfg.hydra.launcher._target_:
         raise ValueError("launcher=slurm works with -m: hamer train -m launcher=slurm ...")
+    _require_extra()
     is_first = os.environ.get("LOCAL_RANK", "0") == "0"
     if is_first and cfg.extras.print_config:
         print(OmegaConf.to_yaml(_part(cfg, "job")))
     return _train(cfg, args.overrides, told=is_first)
 
 
-def _train(cfg: Any, overrides: Sequence[str], *, told: bool) -> int:
+def _require_extra() -> None:
+    """All that a training needs, asked for before anything is shown or begun."""
     from hamer.errors import require
 
+    require("hydra", extra="train", purpose="training configurations")
     require("lightning.pytorch", extra="train", purpose="training")
+    require("tensorboard", extra="train", purpose="the curves and previews of a training")
+
+
+def _train(cfg: Any, overrides: Sequence[str], *, told: bool) -> int:
     from omegaconf import OmegaConf
 
     from hamer.training.run import train
@@ -100,8 +108,7 @@ def _train(cfg: Any, overrides: Sequence[str], *, told: bool) -> int:
     if outcome.stopped_by:
         if told:
             print(f"stopped by {outcome.stopped_by} at step {outcome.step}; the same command continues from there")
-        number = getattr(signal, outcome.stopped_by, None)
-        return 128 + int(number) if number is not None else 1
+        return _status_of(outcome.stopped_by)
     if told:
         losses = ", ".join(f"{name} {value:.4g}" for name, value in outcome.validation.items())
         print(f"step {outcome.step} reached{'; last validation: ' + losses if losses else ''}")
@@ -110,20 +117,35 @@ def _train(cfg: Any, overrides: Sequence[str], *, told: bool) -> int:
     return 0
 
 
+def _status_of(stopped_by: str) -> int:
+    """The exit status that shells know for a signal's name."""
+    number = getattr(signal, stopped_by, None)
+    return 128 + int(number) if number is not None else 1
+
+
 def _sweep(overrides: Sequence[str]) -> int:
     """Several runs through hydra's own program, which reads the command line and hands runs to its launcher."""
-    from hamer.configs.compose import HYDRA_FOLDER, ROOT, compose
-    from hamer.errors import require
-
-    require("hydra", extra="train", purpose="training configurations")
+    _require_extra()
     import hydra
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    from hamer.configs.compose import HYDRA_FOLDER, ROOT, compose, explained
 
     compose([override for override in overrides if override.startswith("launcher=")])  # its plugin is here, or an error
     command, sys.argv = sys.argv, [sys.argv[0], "--multirun", *overrides]
+    before = os.environ.get("HYDRA_FULL_ERROR")
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # else hydra prints a run's error as a traceback and ends the process
     try:
         hydra.main(version_base="1.3", config_path=str(HYDRA_FOLDER), config_name=ROOT)(train_one_of_many)()
+    except (HydraException, OmegaConfBaseException) as error:
+        raise ValueError(explained(error)) from error
     finally:
         sys.argv = command
+        if before is None:
+            del os.environ["HYDRA_FULL_ERROR"]
+        else:
+            os.environ["HYDRA_FULL_ERROR"] = before
     return 0
 
 
@@ -136,6 +158,9 @@ def train_one_of_many(cfg: Any) -> float | None:
 
     running = HydraConfig.get()
     outcome = train(completed(cfg), output_dir=running.runtime.output_dir, overrides=list(running.overrides.task))
+    if outcome.stopped_by:  # who stops a sweep means all of it, not only the run at hand
+        print(f"stopped by {outcome.stopped_by} at step {outcome.step}; the same command continues from there")
+        raise SystemExit(_status_of(outcome.stopped_by))
     return outcome.validation.get("val/loss")
 
 

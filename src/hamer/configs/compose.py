@@ -71,7 +71,7 @@ def compose(overrides: Sequence[str] = (), *, with_hydra: bool = False) -> DictC
         with initialize_config_dir(str(HYDRA_FOLDER), version_base="1.3", job_name=ROOT):
             cfg = hydra_compose(ROOT, list(overrides), return_hydra_config=with_hydra)
     except (HydraException, OmegaConfBaseException) as error:
-        raise ValueError(f"the configuration cannot be composed. {_told(error)}") from error
+        raise ValueError(explained(error)) from error
     return completed(cfg)
 
 
@@ -80,13 +80,14 @@ def completed(cfg: DictConfig) -> DictConfig:
     return leave_out(own_sets(cfg))
 
 
-def _told(error: BaseException) -> str:
-    """hydra's message and the cause that it wraps, with the override that it could not read."""
+def explained(error: BaseException) -> str:
+    """hydra's message and the cause that it wraps, with the override that it could not read, for a user."""
     texts = [str(error)] + ([str(error.__cause__)] if error.__cause__ is not None else [])
     lines = [line.strip() for text in texts for line in text.splitlines()]
     kept = [line for line in lines if line and not line.startswith(_NOT_FOR_USERS)]
     override = getattr(error, "override", None)
-    return "\n".join([f"In {override!r}:"] * (override is not None) + list(dict.fromkeys(kept)))
+    lines = [f"In {override!r}:"] * (override is not None) + list(dict.fromkeys(kept))
+    return "the configuration cannot be composed. " + "\n".join(lines)
 
 
 def _first_sentence(file: Path) -> str:
