@@ -71,3 +71,17 @@ def test_no_person() -> None:
 def test_other_shapes_are_refused() -> None:
     with pytest.raises(ValueError, match=r"keypoints must have shape \(P, 133, 3\).*got \(1, 17, 3\)"):
         hands_from_keypoints(np.zeros((1, 17, 3)))
+
+
+@pytest.mark.parametrize("broken", [(np.nan, 5, 0.9), (5, np.inf, 0.9), (5, 5, np.nan)])
+def test_keypoints_that_are_not_finite_are_not_seen(broken: tuple[float, float, float]) -> None:
+    keypoints = np.zeros((1, 133, 3), np.float32)
+    keypoints[0, -21:] = np.column_stack([np.arange(21), np.arange(21), np.full(21, 0.9)])
+    keypoints[0, -1] = broken
+    hands = hands_from_keypoints(keypoints)
+    assert hands.boxes.tolist() == [[0, 0, 19, 19]]
+    assert hands.scores == pytest.approx([0.9 * 20 / 21])
+    assert hands.keypoints_2d is not None
+    assert np.isfinite(hands.keypoints_2d).all()
+    keypoints[0, -18:] = broken
+    assert len(hands_from_keypoints(keypoints)) == 0

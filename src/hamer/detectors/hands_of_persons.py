@@ -54,7 +54,7 @@ def owned_hands(keypoints: np.ndarray, min_confidence: float = 0.5, more_than: i
 
 
 def check_keypoints(keypoints: np.ndarray) -> np.ndarray:
-    """`keypoints` as float32 (P, 133, 3), or a ValueError."""
+    """`keypoints` as float32 (P, 133, 3), or a ValueError; one that is not finite gets confidence 0, as not seen."""
     array = np.asarray(keypoints, np.float32)
     if array.size == 0:
         return array.reshape(0, N_KEYPOINTS, 3)
@@ -62,4 +62,4 @@ def check_keypoints(keypoints: np.ndarray) -> np.ndarray:
         raise ValueError(
             f"keypoints must have shape (P, {N_KEYPOINTS}, 3), x, y and confidence of COCO-WholeBody, got {array.shape}"
         )
-    return array
+    return np.where(np.isfinite(array).all(-1, keepdims=True), array, np.float32(0))

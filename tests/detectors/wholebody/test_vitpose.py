@@ -146,3 +146,13 @@ def test_float32_is_exact_on_every_device(make: Any, picture: np.ndarray) -> Non
     detector.load().register_forward_hook(lambda *_: allowed.append(torch.backends.cudnn.allow_tf32))
     detector([picture], [_BOXES])
     assert allowed == [False]
+
+
+def test_numbers_that_are_not_finite_are_told(make: Any, picture: np.ndarray, caplog: pytest.LogCaptureFixture) -> None:
+    """As where float16 overflows: else there are no hands, and nobody knows why."""
+    detector = make()
+    detector([picture], [_BOXES])
+    assert not caplog.records
+    detector.load().keypoint_head.final_layer.bias[3] = torch.nan
+    detector([picture], [_BOXES])
+    assert "3 of 3 persons have keypoints that are not finite" in caplog.text
