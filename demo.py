@@ -8,8 +8,8 @@ from __future__ import annotations
 import argparse
 import sys
 
-from hamer.cli import guarded
-from hamer.cli.demo import run
+from hamer.cli import guarded, show_log
+from hamer.cli.demo import run, ways_without_files
 from hamer.cli.demo_flags import add_arguments
 
 
@@ -24,12 +24,11 @@ def main() -> int:
         suppression=False,
     )
     args = parser.parse_args()
+    show_log()
     status = guarded(run, args, program="demo.py")
-    if status == 1 and (args.checkpoint != "none" or args.body_detector in ("vitdet", "regnety")):
-        print(
-            "Without the original's weights: python demo.py --checkpoint none --body_detector mediapipe "
-            "(or: hamer demo)", file=sys.stderr,
-        )  # fmt: skip
+    if status == 1:
+        for way in ways_without_files(args):
+            print(way, file=sys.stderr)
     return status
 
 

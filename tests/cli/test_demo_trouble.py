@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import subprocess
@@ -15,6 +16,9 @@ import pytest
 from PIL import Image
 
 from hamer import cli
+from hamer.assets.places import ORIGINAL_FILES
+from hamer.cli.demo import ways_without_files
+from hamer.cli.demo_flags import add_arguments
 from hamer.pipeline import reconstructor
 from hamer.structures import HandBoxes
 
@@ -174,6 +178,109 @@ def test_an_out_folder_that_cannot_be_made_is_named(
 def test_flags_without_effect_are_said(demo: Demo, capsys: pytest.CaptureFixture[str]) -> None:
     assert demo("--precision", "int8", "--refine") == 0
     assert "--refine, --precision without effect" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (
+            ["--boxes", "BOXES", "--effort", "fast"],
+            "--effort without effect: for mediapipe only, and the hands are those of",
+        ),
+        (
+            ["--boxes", "BOXES", "--body_detector", "regnety"],
+            "--body_detector without effect: the hands are those of --boxes",
+        ),
+        (
+            ["--no-suppression", "--low_memory"],
+            "--suppression, --low_memory without effect: for vitdet and regnety only",
+        ),
+    ],
+)
+def test_flags_of_another_detector_are_said(
+    demo: Demo, tmp_path: Path, capsys: pytest.CaptureFixture[str], flags: list[str], message: str
+) -> None:
+    (tmp_path / "boxes.json").write_text("{}")
+    assert demo(*(str(tmp_path / "boxes.json") if flag == "BOXES" else flag for flag in flags)) == 0
+    assert message in capsys.readouterr().err
+
+
+def test_usual_flags_need_no_words(demo: Demo, capsys: pytest.CaptureFixture[str]) -> None:
+    assert demo("--body_detector", "mediapipe", "--effort", "fast") == 0
+    assert "without effect" not in capsys.readouterr().err
+
+
+@pytest.fixture
+def originals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A `_DATA` folder of the original's files, without any yet."""
+    folder = tmp_path / "_DATA"
+    folder.mkdir()
+    monkeypatch.setenv("HAMER_DATA", str(folder))
+    monkeypatch.setenv("HAMER_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    return folder
+
+
+def put(folder: Path, *names: str) -> None:
+    for name in names:
+        (folder / ORIGINAL_FILES[name]).parent.mkdir(parents=True, exist_ok=True)
+        (folder / ORIGINAL_FILES[name]).touch()
+
+
+@pytest.mark.parametrize(
+    ("here", "message"),
+    [
+        (
+            ["regnety"],
+            "the weights of regnety are here, but not those of vitpose that go with them (hamer fetch vitpose)",
+        ),
+        (
+            ["vitpose"],
+            "the weights of vitpose are here, but not those of vitdet that go with them (hamer fetch vitdet)",
+        ),
+        ([], ""),
+    ],
+)
+def test_auto_tells_of_half_the_files(
+    demo: Demo, originals: Path, capsys: pytest.CaptureFixture[str], here: list[str], message: str
+) -> None:
+    put(originals, *here)
+    assert demo() == 0
+    said = capsys.readouterr()
+    assert "hands: mediapipe" in said.out
+    assert message in said.err
+    assert bool(said.err) == bool(message)
+
+
+@pytest.mark.parametrize(
+    ("here", "ways"),
+    [
+        ([], ["--checkpoint none"]),
+        (["hamer_checkpoint", "vitpose", "regnety"], ["--body_detector regnety", "--checkpoint none"]),
+        (["hamer_checkpoint", "vitpose", "vitdet"], []),
+    ],
+)
+def test_demo_py_tells_of_other_ways_only_where_files_are_missing(
+    originals: Path, here: list[str], ways: list[str]
+) -> None:
+    put(originals, *here)
+    parser = argparse.ArgumentParser()
+    add_arguments(parser, checkpoint="_DATA/hamer_ckpts/checkpoints/hamer.ckpt", body_detector="vitdet")
+    told = ways_without_files(parser.parse_args([]))
+    assert len(told) == len(ways)
+    assert all(way in line for way, line in zip(ways, told, strict=True))
+
+
+def test_our_warnings_reach_the_user_and_others_do_not() -> None:
+    code = (
+        "import logging; from hamer.cli import show_log; show_log()\n"
+        "for name in ('hamer.detectors.x', 'PIL', 'hamer.own'):\n"
+        "    if name == 'hamer.own': logging.getLogger(name).addHandler(logging.NullHandler())\n"
+        "    logging.getLogger(name).warning('told by %s', name)\n"
+        "logging.getLogger('PIL').error('an error')"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stderr.splitlines() == ["hamer.detectors.x: told by hamer.detectors.x", "PIL: an error"]
 
 
 def test_changed_boxes_are_done_again(demo: Demo, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -47,8 +47,29 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status: 0 well, 1 something failed, 2 wrong usage, 130 interrupted."""
     parser = build_parser()
     args = parser.parse_args(argv)
-    logging.basicConfig(level=logging.INFO if args.verbose else logging.ERROR, format="%(name)s: %(message)s")
+    show_log(verbose=args.verbose)
     return guarded(getattr(args, "run", _first_steps), args, verbose=args.verbose)
+
+
+def show_log(*, verbose: bool = False) -> None:
+    """Log to stderr: our warnings and everybody's errors, or with `verbose` all that is worth knowing."""
+    handler = logging.StreamHandler()
+    if not verbose:
+        handler.addFilter(_is_for_users)
+    level = logging.INFO if verbose else logging.WARNING
+    logging.basicConfig(level=level, format="%(name)s: %(message)s", handlers=[handler])
+
+
+def _is_for_users(record: logging.LogRecord) -> bool:
+    """Other packages' warnings are about their callers; what a command shows by a handler of its own is shown once."""
+    if record.levelno >= logging.ERROR:
+        return True
+    logger: logging.Logger | None = logging.getLogger(record.name)
+    while logger is not None and logger.name != "root":
+        if logger.handlers:
+            return False
+        logger = logger.parent
+    return record.name.split(".")[0] == "hamer"
 
 
 def guarded(

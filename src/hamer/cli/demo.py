@@ -123,12 +123,46 @@ def _detector(args: argparse.Namespace) -> tuple[str, dict[str, Any]]:
 
 
 def _present_detector() -> str:
-    """The best of the original's body detectors whose files are here, else mediapipe."""
+    """The best of the original's body detectors whose files are here, else mediapipe; half of the files is told."""
     from hamer.assets import find_original
+    from hamer.detectors import BODY_DETECTORS
 
-    if find_original("vitpose") is None:
-        return "mediapipe"
-    return next((name for name in ("vitdet", "regnety") if find_original(name) is not None), "mediapipe")
+    bodies = [name for name in BODY_DETECTORS if find_original(name) is not None]
+    has_keypoints = find_original("vitpose") is not None
+    if bodies and has_keypoints:
+        return bodies[0]
+    if bodies or has_keypoints:
+        here, missing = (bodies[0], "vitpose") if bodies else ("vitpose", "vitdet")
+        print(
+            f"hamer demo: note: the weights of {here} are here, but not those of {missing} that go with them "
+            f"(hamer fetch {missing}), so mediapipe finds the hands",
+            file=sys.stderr,
+        )
+    return "mediapipe"
+
+
+def ways_without_files(args: argparse.Namespace) -> list[str]:
+    """What `demo.py` can do without those of the original's files that the flags ask for and that are not here."""
+    from hamer.assets import find_original
+    from hamer.detectors import BODY_DETECTORS
+
+    def is_here(name: str) -> bool:
+        return Path(name).is_file() or find_original(name) is not None
+
+    bodies = [] if args.boxes or args.body_detector not in BODY_DETECTORS else [args.body_detector, "vitpose"]
+    needed = bodies if args.checkpoint in ("none", "auto") else [*bodies, args.checkpoint]
+    missing = [name for name in needed if not is_here(name)]
+    ways = []
+    if missing == [args.body_detector]:
+        others = [name for name in BODY_DETECTORS if is_here(name)]
+        ways += [
+            f"With the weights of {other}, which are here: python demo.py --body_detector {other}" for other in others
+        ]
+    if missing:
+        ways.append(
+            "Without the original's weights: python demo.py --checkpoint none --body_detector mediapipe (or: hamer demo)"
+        )
+    return ways
 
 
 def _note_idle_flags(args: argparse.Namespace, *, has_network: bool, detector: str) -> None:
@@ -136,6 +170,7 @@ def _note_idle_flags(args: argparse.Namespace, *, has_network: bool, detector: s
     from hamer.detectors import BODY_DETECTORS
 
     searches_persons = detector in BODY_DETECTORS
+    finder = "the hands are those of --boxes" if detector == "boxes" else f"{detector} finds the hands"
     if has_network:
         _note_idle({"--hand_model": args.hand_model != "open"}, "a network uses the hand model of its checkpoint")
     else:
@@ -143,13 +178,16 @@ def _note_idle_flags(args: argparse.Namespace, *, has_network: bool, detector: s
         asked["--device"] = args.device not in ("auto", "cpu") and not searches_persons
         reason = "there is no network here, and the built-in way runs on the CPU (--checkpoint names a network)"
         _note_idle(asked, reason)
-    if searches_persons:
+    if detector != "mediapipe":
         asked = {"--effort": args.effort != "normal", "--min_score": args.min_score is not None}
-        _note_idle(asked, f"it belongs to mediapipe, and {detector} finds the hands")
-    else:
+        _note_idle(asked, f"for mediapipe only, and {finder}")
+    if not searches_persons:
         asked = {"--flip_test": not args.flip_test, "--detector_precision": args.detector_precision != "float32"}
         asked |= {"--person_score": args.person_score != 0.5, "--keypoint_score": args.keypoint_score != 0.5}
-        _note_idle(asked, f"it belongs to vitdet and regnety, and {detector} finds the hands")
+        asked |= {"--suppression": args.suppression != args.usual["suppression"], "--low_memory": args.low_memory}
+        _note_idle(asked, f"for vitdet and regnety only, and {finder}")
+    asked = {"--body_detector": detector == "boxes" and args.body_detector not in ("auto", args.usual["body_detector"])}
+    _note_idle(asked, finder)
 
 
 def _note_idle(asked: dict[str, bool], reason: str) -> None:

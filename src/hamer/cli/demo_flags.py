@@ -17,6 +17,8 @@ def add_arguments(
     suppression: bool = True,
 ) -> None:
     """All flags of the demo; the arguments are the defaults in which `demo.py` and `hamer demo` differ."""
+    # for notes on flags without effect, which are only for those that were given
+    parser.set_defaults(usual={"body_detector": body_detector, "suppression": suppression})
     what = parser.add_argument_group("what to reconstruct")
     what.add_argument("--img_folder", default="images", help="folder of pictures, or one picture (default: images)")
     what.add_argument(
@@ -71,7 +73,7 @@ def add_arguments(
         "--precision",
         default="float32",
         choices=["float32", "bfloat16", "float16", "int8"],
-        help="of the network (default: float32)",
+        help="arithmetic of the HaMeR network (default: float32)",
     )
     how.add_argument(
         "--effort",
@@ -94,7 +96,7 @@ def add_arguments(
     )  # fmt: skip
     how.add_argument(
         "--flip_test", action=argparse.BooleanOptionalAction, default=True,
-        help="ViTPose looks at every person mirrored too; without it half the cost (default: yes)",
+        help="with vitdet or regnety: ViTPose looks at every person mirrored too; without it half the cost (default: yes)",
     )  # fmt: skip
     how.add_argument(
         "--suppression", action=argparse.BooleanOptionalAction, default=suppression,
@@ -103,10 +105,12 @@ def add_arguments(
     )  # fmt: skip
     how.add_argument(
         "--detector_precision", default="float32", choices=["float32", "bfloat16", "float16"],
-        help="of the networks of vitdet, regnety and ViTPose (default: float32)",
+        help="arithmetic of vitdet, regnety and ViTPose (default: float32)",
     )  # fmt: skip
     how.add_argument(
-        "--low_memory", action="store_true", help="one network in memory at a time; the results are the same"
+        "--low_memory",
+        action="store_true",
+        help="with vitdet or regnety: one network in memory at a time; the results are the same",
     )
     how.add_argument("--threads", type=int, help="CPU threads (default: all)")
     out = parser.add_argument_group("what to write")
