@@ -111,6 +111,7 @@ def test_boxes_are_those_of_the_originals_demo(
     from vitpose_model import ViTPoseModel
 
     detector, cpm = DefaultPredictor_Lazy("vitdet"), ViTPoseModel("cpu")
+    name = PHOTOS[0]
     img_cv2 = cv2.imread(str(photos / name))
     det_instances = detector(img_cv2)["instances"]
     valid_idx = (det_instances.pred_classes == 0) & (det_instances.scores > PERSON)
