@@ -77,6 +77,13 @@ def test_batches(made: Made) -> None:
     assert module.skipped() == {}
 
 
+def test_an_epoch_has_a_batch(made: Made) -> None:
+    cfg, sets = made
+    cfg.DATASETS.EPOCH_SAMPLES = 2
+    with pytest.raises(ValueError, match=r"EPOCH_SAMPLES.*BATCH_SIZE \(3\), got 2"):
+        HAMERDataModule(cfg, sets).setup()
+
+
 @pytest.mark.parametrize("workers", [0, 2])
 @pytest.mark.parametrize("seen", [1, 3, 4, 6])
 def test_resumed(made: Made, workers: int, seen: int) -> None:

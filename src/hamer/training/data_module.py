@@ -74,13 +74,18 @@ class HAMERDataModule(LightningDataModule):
         self.seed = _of_first_process(self.seed)
         datasets = section(self.cfg, "DATASETS")
         buffer = int(datasets.get("SHUFFLE_BUFFER", SHUFFLE_BUFFER))
+        epoch_samples = int(datasets.get("EPOCH_SAMPLES", EPOCH_SAMPLES))
+        if epoch_samples < self.batch_size:  # the last part of a batch is dropped: epochs would be empty
+            raise ValueError(
+                f"DATASETS.EPOCH_SAMPLES must be at least TRAIN.BATCH_SIZE ({self.batch_size}), got {epoch_samples}"
+            )
         self.train_dataset = training_mixture(
             self.cfg,
             self.dataset_cfg,
             self._cutter(train=True),
             seed=self.seed,
             batch_size=self.batch_size,
-            epoch_samples=int(datasets.get("EPOCH_SAMPLES", EPOCH_SAMPLES)),
+            epoch_samples=epoch_samples,
             shuffle_buffer=buffer,
             position=self.position,
         )
