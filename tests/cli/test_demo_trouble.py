@@ -205,6 +205,23 @@ def test_flags_of_another_detector_are_said(
     assert message in capsys.readouterr().err
 
 
+def test_a_body_detector_gets_its_flags(demo: Demo, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: dict[str, Any] = {}
+
+    def load(name: str, **options: Any) -> Any:
+        asked.update(options, name=name)
+        return lambda images: [known_hand() for _ in images]
+
+    monkeypatch.setattr(reconstructor, "load_hands", load)
+    flags = ["--person_score", "0.3", "--keypoint_score", "0.2", "--no-flip_test", "--no-suppression"]
+    flags += ["--batch_size", "3", "--threads", "1", "--detector_precision", "bfloat16", "--device", "cpu"]
+    assert demo("--body_detector", "regnety", *flags) == 0
+    assert asked == {
+        "name": "regnety", "person_score": 0.3, "min_confidence": 0.2, "flip_test": False, "suppression": False,
+        "batch_size": 3, "threads": 1, "precision": "bfloat16", "device": "cpu",
+    }  # fmt: skip
+
+
 def test_usual_flags_need_no_words(demo: Demo, capsys: pytest.CaptureFixture[str]) -> None:
     assert demo("--body_detector", "mediapipe", "--effort", "fast") == 0
     assert "without effect" not in capsys.readouterr().err

@@ -116,7 +116,7 @@ def _detector(args: argparse.Namespace) -> tuple[str, dict[str, Any]]:
     if name in BODY_DETECTORS:
         return name, {
             **threads, "precision": args.detector_precision, "flip_test": args.flip_test, "suppression": args.suppression,
-            "person_score": args.person_score, "min_confidence": args.keypoint_score,
+            "person_score": args.person_score, "min_confidence": args.keypoint_score, "batch_size": args.batch_size,
         }  # fmt: skip
     _fetch_landmark_models()
     return name, {**threads, "effort": args.effort} | ({} if args.min_score is None else {"min_score": args.min_score})
@@ -287,6 +287,7 @@ def _process(args: argparse.Namespace, reconstructor: HandReconstructor, folder:
             for note in result.notes:
                 tqdm.write(f"{path}: {note}", file=sys.stderr)
             hands += len(result.hands)
+            bar.set_postfix_str("", refresh=False)  # the search is over, for these pictures
             bar.update()
     done = len(waiting) - len(failed)
     seconds = time.perf_counter() - started

@@ -6,6 +6,9 @@ import argparse
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeAlias
+
+Group: TypeAlias = argparse._ArgumentGroup
 
 
 def add_arguments(
@@ -19,114 +22,134 @@ def add_arguments(
     """All flags of the demo; the arguments are the defaults in which `demo.py` and `hamer demo` differ."""
     # for notes on flags without effect, which are only for those that were given
     parser.set_defaults(usual={"body_detector": body_detector, "suppression": suppression})
-    what = parser.add_argument_group("what to reconstruct")
-    what.add_argument("--img_folder", default="images", help="folder of pictures, or one picture (default: images)")
-    what.add_argument(
+    _add_inputs(parser.add_argument_group("which pictures"), file_type)
+    _add_finding(parser.add_argument_group("finding hands"), body_detector, suppression)
+    _add_reconstruction(parser.add_argument_group("hands in 3D"), checkpoint)
+    _add_machine(parser.add_argument_group("what it runs on"))
+    _add_outputs(parser.add_argument_group("what to write"))
+
+
+def _add_inputs(group: Group, file_type: Sequence[str] | None) -> None:
+    group.add_argument("--img_folder", default="images", help="folder of pictures, or one picture (default: images)")
+    group.add_argument(
         "--file_type",
         nargs="+",
         default=file_type,
-        help="patterns such as *.jpg *.png (default: %(default)s; None: all kinds)",
+        help=f"patterns such as *.jpg *.png (default: {' '.join(file_type) if file_type else 'all kinds'})",
     )
-    what.add_argument("--boxes", metavar="FILE", help="your own hand boxes, instead of searching (docs/detectors.md)")
-    how = parser.add_argument_group("how")
-    how.add_argument(
-        "--checkpoint", default=checkpoint,
-        help="HaMeR weights; 'none' for the built-in way; 'auto' takes hamer.ckpt where it is present, else the built-in way "
-        "(default: %(default)s)",
-    )  # fmt: skip
-    how.add_argument(
+    group.add_argument("--boxes", metavar="FILE", help="your own hand boxes, instead of searching (docs/detectors.md)")
+
+
+def _add_finding(group: Group, body_detector: str, suppression: bool) -> None:
+    group.add_argument(
         "--body_detector", default=body_detector, choices=["auto", "mediapipe", "vitdet", "regnety"],
         help="what finds the hands: mediapipe; vitdet or regnety find persons, and ViTPose the hands of each; auto takes vitdet, "
         "else regnety, where their files and ViTPose's are present, else mediapipe (default: %(default)s)",
     )  # fmt: skip
-    how.add_argument(
+    group.add_argument(
+        "--effort",
+        default="normal",
+        choices=["fast", "normal", "thorough"],
+        help="how hard mediapipe searches: fast for large hands, thorough for tiny ones (default: normal)",
+    )
+    group.add_argument(
+        "--min_score",
+        type=float,
+        help="with mediapipe: leave out hands below this score, 0 to 1 (default: the detector's own, 0.4)",
+    )
+    group.add_argument(
+        "--person_score", type=float, default=0.5,
+        help="with vitdet or regnety: look at persons above this score, 0 to 1 (default: 0.5, as the original)",
+    )  # fmt: skip
+    group.add_argument(
+        "--keypoint_score", type=float, default=0.5,
+        help="with vitdet or regnety: a hand needs more than three keypoints above it, 0 to 1 (default: 0.5, as the original)",
+    )  # fmt: skip
+    group.add_argument(
+        "--flip_test", action=argparse.BooleanOptionalAction, default=True,
+        help="with vitdet or regnety: ViTPose looks at every person mirrored too; without it half the cost (default: yes)",
+    )  # fmt: skip
+    group.add_argument(
+        "--suppression", action=argparse.BooleanOptionalAction, default=suppression,
+        help="with vitdet or regnety: leave out doubled, swapped and phantom hands, and say so (default: "
+        f"{'yes' if suppression else 'no, as the original'})",
+    )  # fmt: skip
+    group.add_argument(
+        "--detector_precision", default="float32", choices=["float32", "bfloat16", "float16"],
+        help="arithmetic of vitdet, regnety and ViTPose (default: float32)",
+    )  # fmt: skip
+
+
+def _add_reconstruction(group: Group, checkpoint: str) -> None:
+    group.add_argument(
+        "--checkpoint", default=checkpoint,
+        help="HaMeR weights; 'none' for the built-in way; 'auto' takes hamer.ckpt where it is present, else the built-in way "
+        "(default: %(default)s)",
+    )  # fmt: skip
+    group.add_argument(
         "--hand_model", default="open", help="for the built-in way: open, mano, or a MANO file (default: open)"
     )
-    how.add_argument("--refine", action="store_true", help="fit a network's result to the detector's keypoints")
-    how.add_argument("--rescale_factor", type=float, default=2.0, help="crop size over box size (default: 2.0)")
-    how.add_argument(
-        "--batch_size", type=int, default=8, help="crops a network pass, and pictures worked on together (default: 8)"
-    )
-    how.add_argument(
+    group.add_argument("--refine", action="store_true", help="fit a network's result to the detector's keypoints")
+    group.add_argument("--rescale_factor", type=float, default=2.0, help="crop size over box size (default: 2.0)")
+    group.add_argument(
         "--focal_length",
         type=float,
         nargs="+",
         metavar="PX",
         help="fx [fy] of the camera in px (default: from EXIF, else assumed)",
     )
-    how.add_argument(
+    group.add_argument(
         "--principal_point",
         type=float,
         nargs=2,
         metavar=("CX", "CY"),
         help="in px, with --focal_length (default: the centre)",
     )
-    how.add_argument(
+    group.add_argument(
         "--distortion",
         type=float,
         nargs="+",
         metavar="K",
         help="OpenCV coefficients k1 k2 p1 p2 [k3 ...], with --focal_length",
     )
-    how.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps (default: auto)")
-    how.add_argument(
+    group.add_argument(
         "--precision",
         default="float32",
         choices=["float32", "bfloat16", "float16", "int8"],
         help="arithmetic of the HaMeR network (default: float32)",
     )
-    how.add_argument(
-        "--effort",
-        default="normal",
-        choices=["fast", "normal", "thorough"],
-        help="how hard mediapipe searches: fast for large hands, thorough for tiny ones (default: normal)",
+
+
+def _add_machine(group: Group) -> None:
+    group.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps (default: auto)")
+    group.add_argument("--threads", type=int, help="CPU threads (default: all)")
+    group.add_argument(
+        "--batch_size",
+        type=int,
+        default=8,
+        help="crops or persons a network pass, and pictures worked on together (default: 8)",
     )
-    how.add_argument(
-        "--min_score",
-        type=float,
-        help="with mediapipe: leave out hands below this score, 0 to 1 (default: the detector's own, 0.4)",
-    )
-    how.add_argument(
-        "--person_score", type=float, default=0.5,
-        help="with vitdet or regnety: look at persons above this score, 0 to 1 (default: 0.5, as the original)",
-    )  # fmt: skip
-    how.add_argument(
-        "--keypoint_score", type=float, default=0.5,
-        help="with vitdet or regnety: a hand needs more than three keypoints above it, 0 to 1 (default: 0.5, as the original)",
-    )  # fmt: skip
-    how.add_argument(
-        "--flip_test", action=argparse.BooleanOptionalAction, default=True,
-        help="with vitdet or regnety: ViTPose looks at every person mirrored too; without it half the cost (default: yes)",
-    )  # fmt: skip
-    how.add_argument(
-        "--suppression", action=argparse.BooleanOptionalAction, default=suppression,
-        help="with vitdet or regnety: leave out doubled, swapped and phantom hands, and say so (default: "
-        f"{'yes' if suppression else 'no, as the original'})",
-    )  # fmt: skip
-    how.add_argument(
-        "--detector_precision", default="float32", choices=["float32", "bfloat16", "float16"],
-        help="arithmetic of vitdet, regnety and ViTPose (default: float32)",
-    )  # fmt: skip
-    how.add_argument(
+    group.add_argument(
         "--low_memory",
         action="store_true",
         help="with vitdet or regnety: one network in memory at a time; the results are the same",
     )
-    how.add_argument("--threads", type=int, help="CPU threads (default: all)")
-    out = parser.add_argument_group("what to write")
-    out.add_argument("--out_folder", default="demo_out", help="where results go (default: demo_out)")
-    out.add_argument("--side_view", action="store_true", help="add a view from the side to each hand's row")
-    out.add_argument(
+
+
+def _add_outputs(group: Group) -> None:
+    group.add_argument("--out_folder", default="demo_out", help="where results go (default: demo_out)")
+    group.add_argument("--side_view", action="store_true", help="add a view from the side to each hand's row")
+    group.add_argument(
         "--full_frame", action=argparse.BooleanOptionalAction, default=True, help="write NAME_all.jpg (default: yes)"
     )
-    out.add_argument("--save_mesh", action="store_true", help="write an OBJ file for every hand")
-    out.add_argument(
+    group.add_argument("--save_mesh", action="store_true", help="write an OBJ file for every hand")
+    group.add_argument(
         "--html", action="store_true", help="write NAME.html, a 3D view that opens in any browser, offline"
     )
-    out.add_argument(
+    group.add_argument(
         "--frame", default="viewer", choices=["viewer", "opencv"], help="axes of mesh files (default: viewer, y up)"
     )
-    out.add_argument("--overwrite", action="store_true", help="do pictures again that an earlier run finished")
+    group.add_argument("--overwrite", action="store_true", help="do pictures again that an earlier run finished")
 
 
 def wrong_usage(args: argparse.Namespace) -> str | None:
