@@ -32,6 +32,7 @@ from hamer.assets.manifest import (
     WebFile,
     Wheel,
 )
+from hamer.assets.places import ORIGINAL_FILES
 from hamer.errors import AssetError
 
 HASTY = downloads.Patience(connect=5.0, stall=0.5, attempts=2, unreachable_attempts=1, backoff=0.01)
@@ -391,6 +392,32 @@ def test_pip_of_python_itself_where_the_environment_has_none(monkeypatch: pytest
 def test_real_landmark_models() -> None:
     models = assets.landmark_models()
     assert [path.read_bytes()[4:8] for path in models] == [b"TFL3", b"TFL3"]
+
+
+@pytest.mark.parametrize("name", ["vitdet", "regnety", "vitpose"])
+def test_detectors_are_found_where_they_are_fetched_to(
+    name: str, shelf: Any, offer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The command that a missing file's message names, then the detector that looks for it."""
+    from hamer import detectors
+    from hamer.cli import main
+
+    with pytest.raises(AssetError) as missing:
+        detectors.load(name).weights_file()  # type: ignore[attr-defined]
+    command = str(missing.value).split("`")[1]
+    asset = ASSETS[command.split()[-1]]
+    member = next(m for m in asset.sources[0].members if m.target == ORIGINAL_FILES[name])
+    if name == "vitpose":
+        url = shelf.put("/data.tar.gz", _tar({member.name: b"weights", "_DATA/more": b"1"}))
+        source = WebArchive(url, (Member(member.target, member.name),))
+    else:
+        source = WebFile(shelf.put("/weights.pkl", b"weights"), Member(member.target))
+    offer(source, name=asset.name, place=asset.place)
+    assert main(command.split()[1:]) == 0
+    found = detectors.load(name).weights_file()  # type: ignore[attr-defined]
+    assert found.read_bytes() == b"weights"
+    assert main(["fetch", name]) == 0
+    assert len(shelf.requests) == 1  # the short name is the same file
 
 
 # ---- the original's function ------------------------------------------------------------------------------------------
