@@ -154,7 +154,7 @@ class TestInterrupted:
     def test_another_checkpoint_starts_anew(self, world: Path, calls: list[int]) -> None:
         calls.extend([0, 0, 0])
         assert evaluate("--dataset", "HO3D-VAL") == 0
-        other = write_checkpoint(world, seed=1, name=Path("other/checkpoints/b.ckpt"))
+        other = write_checkpoint(world, seed=0, name=Path("other/checkpoints/b.ckpt"))
         assert evaluate("--dataset", "HO3D-VAL", checkpoint=other) == 0
         assert sum(calls) == 8
         assert {r["exp_name"] for r in table()} == {"try", "other"}
@@ -216,7 +216,7 @@ class TestPhotos:
 
 class TestCompare:
     def test_two_checkpoints(self, world: Path, capsys: pytest.CaptureFixture) -> None:
-        other = write_checkpoint(world, seed=1, name=Path("other/checkpoints/b.ckpt"))
+        other = write_checkpoint(world, seed=0, name=Path("other/checkpoints/b.ckpt"))
         assert evaluate("--dataset", "FREIHAND-VAL", "--compare", CHECKPOINT, other, checkpoint=None) == 0
         assert "FREIHAND-VAL: try (first) and other (second)" in capsys.readouterr().out
         (found,) = json.loads(Path("results/comparison.json").read_text()).values()

@@ -25,7 +25,7 @@ SETS = {
 HANDS = {"FREIHAND-VAL": 5, "HO3D-VAL": 4, "NEWDAYS-TEST-ALL": 7}
 
 
-def write_checkpoint(folder: Path, seed: int = 0, name: Path = CHECKPOINT, hand: HandModelArrays | None = None) -> Path:
+def write_checkpoint(folder: Path, seed: int = 1, name: Path = CHECKPOINT, hand: HandModelArrays | None = None) -> Path:
     """A small network around a hand (the open one by default), whose read-outs are damped so that hands stay hands."""
     torch.manual_seed(seed)
     config = HamerConfig(ViTConfig(96, 2, 3), DecoderConfig(depth=1, context_dim=96))
@@ -34,6 +34,7 @@ def write_checkpoint(folder: Path, seed: int = 0, name: Path = CHECKPOINT, hand:
         for parameter, value in network.mano_head.named_parameters():
             if parameter.startswith("dec"):
                 torch.nn.init.normal_(value, std=0.001 if "cam" in parameter else 0.02)
+        network.mano_head.deccam.bias[0] = 4.0  # a hand as large as half the crop, as real networks see it
     path = folder / name
     path.parent.mkdir(parents=True, exist_ok=True)
     torch.save({"state_dict": network.state_dict()}, path)

@@ -141,7 +141,7 @@ def _compare_models(args: argparse.Namespace, options: SuiteOptions, names: list
 
     both: list[list[SetOutcome]] = []
     for given in args.compare:
-        suite = EvaluationSuite(replace(options, checkpoint=_checkpoint(given)), progress=bars)
+        suite = EvaluationSuite(replace(options, checkpoint=_checkpoint(given), writes_json=False), progress=bars)
         suite.load()
         both.append(_run_all(suite, names, args.photos or [], bars))
         suite.release()  # two networks need not fit into memory together
@@ -198,7 +198,8 @@ def _closing(outcomes: list[SetOutcome], report: Path) -> int:
     failed = [o for o in outcomes if o.error]
     print(f"report: {report}")
     if failed:
-        print(f"{len(failed)} of {len(outcomes)} sets had errors: {', '.join(o.name for o in failed)}", file=sys.stderr)
+        names = ", ".join(dict.fromkeys(o.name for o in failed))
+        print(f"{len(failed)} of {len(outcomes)} sets had errors: {names}", file=sys.stderr)
     return 1 if failed else 0
 
 

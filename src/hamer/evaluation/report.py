@@ -33,8 +33,8 @@ body{font:15px/1.5 system-ui,sans-serif;color:#222;background:#fff;max-width:112
 h1{font-size:26px;margin:0 0 4px}h2{font-size:20px;margin:40px 0 8px;border-bottom:2px solid #0072b2;padding-bottom:4px}
 h3{font-size:16px;margin:20px 0 6px}p{max-width:75ch;margin:6px 0}small,.quiet{color:#666}
 table{border-collapse:collapse;margin:10px 0;font-variant-numeric:tabular-nums}
-th,td{padding:4px 10px;text-align:right;border-bottom:1px solid #ddd}th{font-weight:600;background:#f4f6f8}
-th:first-child,td:first-child{text-align:left}tr.published td{color:#666;font-style:italic}
+th,td{padding:4px 9px;font-size:14px;text-align:right;border-bottom:1px solid #ddd}th{font-weight:600;background:#f4f6f8}
+th:first-child,td:first-child{text-align:left}td:first-child{white-space:nowrap}tr.published td{color:#666;font-style:italic}
 tr.best td{background:#eef7ee}.scroll{overflow-x:auto}
 .charts,.cases{display:flex;flex-wrap:wrap;gap:12px}figure{margin:0}figcaption{font-size:12px;color:#555;max-width:448px}
 .cases img{display:block;width:336px;height:168px;border:1px solid #ccc}
@@ -73,7 +73,8 @@ def page(
         "<h1>Evaluation of hands in 3D</h1>",
         f"<p class='quiet'>{_when_and_where(outcomes)}</p>",
     ]
-    parts += [f"<p class='error'><b>{escape(o.name)}</b>: {escape(o.error)}</p>" for o in outcomes if o.error]
+    errors = dict.fromkeys((o.name, o.error) for o in outcomes if o.error)
+    parts += [f"<p class='error'><b>{escape(name)}</b>: {escape(str(error))}</p>" for name, error in errors]
     parts += ["<h2>Figures</h2>", _legend(), *_all_tables(outcomes, known)]
     for name, differences in (comparisons or {}).items():
         parts += [f"<h2>{escape(name)}</h2>", comparison_table(differences)]
@@ -120,10 +121,10 @@ def _missed(outcome: SetOutcome) -> str:
 
 def _legend() -> str:
     return (
-        "<p>Lengths in mm. PA: after Procrustes alignment by rotation, scale and translation; the columns marked "
-        "<i>public program</i> allow a reflection too, as the programs of FreiHAND and HO-3D do. PCK: share of visible "
-        "keypoints within that part of the box's side, mean over joints. Lines in italics are printed in papers; their "
-        "sources stand at the end.</p>"
+        "<p>Lengths in mm. MPJPE is relative to the wrist; PA: after Procrustes alignment by rotation, scale and translation. "
+        "† allows a reflection too, as the public programs of FreiHAND and HO-3D do, whose figures papers print. PCK: share of "
+        "visible keypoints within that part of the box's side, mean over joints. Lines in italics are printed in papers; "
+        "their sources stand at the end.</p>"
     )
 
 

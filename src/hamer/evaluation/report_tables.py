@@ -14,14 +14,14 @@ Unit = Literal["mm", "share", "number"]
 
 METRICS: tuple[tuple[str, str, Unit], ...] = (
     ("pa_mpjpe", "PA-MPJPE", "mm"),
-    ("pa_mpjpe_reflecting", "PA-MPJPE, public program", "mm"),
-    ("mpjpe", "MPJPE, wrist-relative", "mm"),
+    ("pa_mpjpe_reflecting", "PA-MPJPE†", "mm"),
+    ("mpjpe", "MPJPE", "mm"),
     ("pa_mpvpe", "PA-MPVPE", "mm"),
-    ("pa_mpvpe_reflecting", "PA-MPVPE, public program", "mm"),
-    ("auc_pa_reflecting", "AUC joints", "share"),
-    ("auc_mesh_pa_reflecting", "AUC vertices", "share"),
-    ("f_5_reflecting", "F@5", "share"),
-    ("f_15_reflecting", "F@15", "share"),
+    ("pa_mpvpe_reflecting", "PA-MPVPE†", "mm"),
+    ("auc_pa_reflecting", "AUC J†", "share"),
+    ("auc_mesh_pa_reflecting", "AUC V†", "share"),
+    ("f_5_reflecting", "F@5†", "share"),
+    ("f_15_reflecting", "F@15†", "share"),
     ("pck_0.05", "PCK@.05", "share"),
     ("pck_0.1", "PCK@.1", "share"),
     ("pck_0.15", "PCK@.15", "share"),
@@ -31,6 +31,10 @@ METRICS: tuple[tuple[str, str, Unit], ...] = (
     ("side_accuracy", "side", "share"),
 )
 """Columns: name in the files, heading, unit."""
+
+
+_COMPARED = {"mpvpe": "MPVPE", "auc_pa": "AUC J", "auc_mesh_pa": "AUC V", "f_5": "F@5", "f_15": "F@15"}
+_FEW = 30
 
 
 def cell(value: Any, unit: Unit) -> str:
@@ -77,7 +81,7 @@ def figure_table(runs: Sequence[Mapping[str, Any]], papers: Sequence[Published])
 def comparison_table(differences: Sequence[Difference]) -> str:
     """Metrics of two models on the same hands, with the interval of their difference."""
     units = {name: unit for name, _, unit in METRICS}
-    labels = {name: label for name, label, _ in METRICS}
+    labels = {name: label for name, label, _ in METRICS} | _COMPARED
     rows = []
     for d in differences:
         unit: Unit = units.get(d.metric, "mm" if "mp" in d.metric else "share")
@@ -87,5 +91,7 @@ def comparison_table(differences: Sequence[Difference]) -> str:
         rows.append(
             [name, cell(d.first, unit), cell(d.second, unit), cell(d.difference, unit), interval, str(d.hands), verdict]
         )
+    fewest = min((d.hands for d in differences), default=0)
+    few = f" {fewest} hands are few: their intervals come out too narrow." if fewest < _FEW else ""
     head = ["metric", "first", "second", "difference", "95 % interval", "hands", ""]
-    return table(head, rows) + "<p class='quiet'>Paired bootstrap over hands: both from the same draws.</p>"
+    return table(head, rows) + f"<p class='quiet'>Paired bootstrap over hands: both from the same draws.{few}</p>"

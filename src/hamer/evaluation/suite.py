@@ -65,6 +65,7 @@ class SuiteOptions:
         datasets_file: a list of sets as `hamer data convert` writes it; None for the original's eleven.
         min_iou: overlap from which a found hand is the annotated one.
         rescale_factor: of the pipeline's crops, as in the demo.
+        writes_json: predictions for the public programs, where a set has one.
     """
 
     checkpoint: Path | None = None
@@ -86,6 +87,7 @@ class SuiteOptions:
     min_iou: float = MIN_IOU
     rescale_factor: float = 2.0
     threads: int | None = None
+    writes_json: bool = True
 
     def __post_init__(self) -> None:
         for name in ("batch_size", "log_freq"):
@@ -215,7 +217,7 @@ class EvaluationSuite:
         outcome.latency = Latency("network", len(result), 0, float(rows["seconds"].sum()))
         if name not in ORIGINAL or not figures:
             figures |= self._own_figures(outcome)
-        if joints is not None:
+        if joints is not None and options.writes_json:
             self._write_json(outcome, joints, rows["pred_vertices"], len(dataset))
         faces = network.mano.arrays.closed_faces if hasattr(network.mano, "arrays") else np.asarray(network.mano.faces)
 
