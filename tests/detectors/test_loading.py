@@ -36,6 +36,13 @@ def test_a_body_detector_is_never_replaced_by_another(name: str) -> None:
         detectors.load_hands(name).load()
 
 
+def test_names_are_of_what_can_be_loaded() -> None:
+    assert set(detectors.BODY_DETECTORS) < set(detectors.hand_detectors()) < set(detectors.names())
+    for name in detectors.names():
+        with pytest.raises(ValueError, match="does not take these options"):
+            detectors.load(name, colour=True)
+
+
 def test_unknown_names_list_the_known() -> None:
     with pytest.raises(
         ValueError, match=r"unknown detector 'yolo'.*'mediapipe', 'boxes', 'vitdet', 'regnety', 'vitpose'"

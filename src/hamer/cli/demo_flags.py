@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeAlias
 
+from hamer.detectors import hand_detectors
+
 Group: TypeAlias = argparse._ArgumentGroup
 
 
@@ -42,7 +44,7 @@ def _add_inputs(group: Group, file_type: Sequence[str] | None) -> None:
 
 def _add_finding(group: Group, body_detector: str, suppression: bool) -> None:
     group.add_argument(
-        "--body_detector", default=body_detector, choices=["auto", "mediapipe", "vitdet", "regnety"],
+        "--body_detector", default=body_detector, choices=["auto", *(name for name in hand_detectors() if name != "boxes")],
         help="what finds the hands: mediapipe; vitdet or regnety find persons, and ViTPose the hands of each; auto takes vitdet, "
         "else regnety, where their files and ViTPose's are present, else mediapipe (default: %(default)s)",
     )  # fmt: skip
