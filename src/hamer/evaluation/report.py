@@ -33,7 +33,7 @@ body{font:15px/1.5 system-ui,sans-serif;color:#222;background:#fff;max-width:112
 h1{font-size:26px;margin:0 0 4px}h2{font-size:20px;margin:40px 0 8px;border-bottom:2px solid #0072b2;padding-bottom:4px}
 h3{font-size:16px;margin:20px 0 6px}p{max-width:75ch;margin:6px 0}small,.quiet{color:#666}
 table{border-collapse:collapse;margin:10px 0;font-variant-numeric:tabular-nums}
-th,td{padding:4px 9px;font-size:14px;text-align:right;border-bottom:1px solid #ddd}th{font-weight:600;background:#f4f6f8}
+th,td{padding:4px 8px;font-size:14px;text-align:right;border-bottom:1px solid #ddd}th{font-weight:600;background:#f4f6f8}
 th:first-child,td:first-child{text-align:left}td:first-child{white-space:nowrap}tr.published td{color:#666;font-style:italic}
 tr.best td{background:#eef7ee}.scroll{overflow-x:auto}
 .charts,.cases{display:flex;flex-wrap:wrap;gap:12px}figure{margin:0}figcaption{font-size:12px;color:#555;max-width:448px}
@@ -103,7 +103,9 @@ def section(outcome: SetOutcome) -> str:
 
 
 def _when_and_where(outcomes: Sequence[SetOutcome]) -> str:
-    models = list(dict.fromkeys(f"{o.exp_name} ({o.checkpoint})" for o in outcomes))
+    models = list(
+        dict.fromkeys(o.exp_name if o.exp_name == o.checkpoint else f"{o.exp_name} ({o.checkpoint})" for o in outcomes)
+    )
     stamp = datetime.datetime.now().strftime("%Y-%m-%d %H:%M")
     return escape(f"{stamp}, {platform.machine()} {platform.system()}; {'; '.join(models)}")
 

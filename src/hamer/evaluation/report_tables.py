@@ -68,7 +68,7 @@ def figure_table(runs: Sequence[Mapping[str, Any]], papers: Sequence[Published])
     ]
     rows, classes = [], []
     for run in runs:
-        label = f"{escape(str(run['exp_name']))} <small>{escape(str(run['model']))}</small>"
+        label = f"{escape(str(run['exp_name']))}<br><small>{escape(str(run['model']))}</small>"
         figures = [cell(run["summary"].get(name), unit) for name, _, unit in shown]
         rows.append([label, str(run["summary"].get("hands", "")), *figures])
         classes.append("")
