@@ -118,7 +118,7 @@ def test_no_hands() -> None:
 @pytest.mark.parametrize(
     ("boxes", "message"),
     [
-        ([[0, 0, 0, 10]], r"boxes\[0\] must have x1 > x0"),
+        ([[0, 7, 0, 7]], r"boxes\[0\] must have x1 > x0.*points"),
         ([[0, 0, 5, 5], [9, 9, 3, 3]], r"boxes\[1\] must have x1 > x0"),
         ([[0, 0, np.nan, 10]], r"boxes\[0\] must be four finite"),
         ([[0, 0, np.inf, 10]], r"boxes\[0\] must be four finite"),

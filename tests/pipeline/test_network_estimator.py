@@ -118,3 +118,16 @@ def test_float32_is_exact_on_every_device(network: Any, picture: np.ndarray) -> 
     run(network, picture, HandBoxes(BOXES, SIDES, np.ones(3)), CAMERA)
     hook.remove()
     assert allowed == [False]
+
+
+def test_a_box_without_a_crop_costs_its_hand_and_not_the_picture(network: Any, picture: np.ndarray) -> None:
+    """Keypoints of a small far person can lie in one column of the heatmap, or in one cell."""
+    line, point, far = [50, 50, 50, 90], [50, 50, 50, 50], [1e7, 0, 1.0001e7, 50]
+    boxes = np.array([BOXES[0], line, point, far, [np.nan] * 4, BOXES[2]], np.float32)
+    found = HandBoxes(boxes, np.ones(6, bool), np.ones(6))
+    result = HandReconstructor(KnownHands(found), NetworkEstimator(network))(picture, camera=CAMERA)
+    np.testing.assert_array_equal([hand.box for hand in result.hands], boxes[[0, 1, 5]])
+    assert result.notes == ["3 of 6 hands found could not be estimated and were left out"]
+    alone = run(network, picture, HandBoxes([line], [True], [1.0]), CAMERA)
+    np.testing.assert_allclose(alone[0].vertices, result.hands[1].vertices, atol=1e-5)  # noise of float32
+    assert run(network, picture, HandBoxes([point], [True], [1.0]), CAMERA) == []

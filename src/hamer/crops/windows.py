@@ -19,8 +19,8 @@ MIN_SIZE = 0.1
 def check_boxes(boxes: Any) -> np.ndarray:
     """Boxes as (N, 4) float32 xyxy px, or a ValueError that names the box which is not one.
 
-    An empty list gives (0, 4). A box may lie partly or wholly outside the picture; it may not be NaN, infinite, or
-    empty.
+    An empty list gives (0, 4). A box may lie partly or wholly outside the picture; it may not be NaN, infinite, or a
+    point. A line is a box: keypoints of a small hand may lie in one column, and its crop is as high as the line asks for.
     """
     array = np.asarray(boxes, dtype=np.float64)
     if array.size == 0 and array.ndim <= 2:
@@ -30,10 +30,10 @@ def check_boxes(boxes: Any) -> np.ndarray:
     for index, box in enumerate(array):
         if not np.isfinite(box).all():
             raise ValueError(f"boxes[{index}] must be four finite numbers x0, y0, x1, y1 in px, got {box.tolist()}")
-        if box[2] <= box[0] or box[3] <= box[1]:
+        if box[2] < box[0] or box[3] < box[1] or (box[2:] == box[:2]).all():
             raise ValueError(
                 f"boxes[{index}] must have x1 > x0 and y1 > y0 (xyxy in px), got {box.tolist()}: "
-                "drop boxes without area, and convert boxes given as x, y, width, height"
+                "drop boxes that are points, and convert boxes given as x, y, width, height"
             )
     return array.astype(np.float32)
 
@@ -74,12 +74,29 @@ def crop_windows(
     """
     if not np.isfinite(rescale_factor) or rescale_factor <= 0:
         raise ValueError(f"rescale_factor must be a positive number, got {rescale_factor}")
-    array = check_boxes(boxes)
+    center, size = _squares(check_boxes(boxes), rescale_factor, bbox_shape)
+    _check_windows(center, size)
+    return center, size
+
+
+def can_be_cropped(
+    boxes: np.ndarray, *, rescale_factor: float = 2.0, bbox_shape: tuple[int, int] | None = (192, 256)
+) -> np.ndarray:
+    """Which of the boxes (N, 4) xyxy px `crop_windows` takes, (N,) bool."""
+    array = np.asarray(boxes, np.float32).reshape(-1, 4)
+    usable: np.ndarray = np.isfinite(array).all(1) & (array[:, 2:] >= array[:, :2]).all(1)
+    center, size = _squares(np.where(usable[:, None], array, np.float32(0)), rescale_factor, bbox_shape)
+    return usable & (size >= MIN_SIZE) & (np.abs(center).max(1) + size <= MAX_REACH)
+
+
+def _squares(
+    array: np.ndarray, rescale_factor: float, bbox_shape: tuple[int, int] | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Centres (N, 2) and sides (N,), float32 px, of the crops of boxes (N, 4) float32."""
     center = (array[:, 2:4] + array[:, 0:2]) / np.float32(2.0)
     # Through units of 200 px and back, as the original: its float32 rounding is then ours.
     sides = np.float32(rescale_factor) * (array[:, 2:4] - array[:, 0:2]) / np.float32(200.0) * np.float32(200.0)
     size = expand_to_aspect(sides, bbox_shape).max(axis=1).astype(np.float32) if len(array) else np.zeros(0, np.float32)
-    _check_windows(center, size)
     return center, size
 
 

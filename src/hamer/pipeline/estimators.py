@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from hamer.crops import CropBatch, crop_pictures
+from hamer.crops.windows import can_be_cropped
 from hamer.fitting import FitOptions, HandPose, fit_hands
 from hamer.geometry.cameras import project_with_camera, solve_translation, undistort_with_camera
 from hamer.geometry.mirroring import mirror_axis_angle, mirror_points
@@ -167,7 +168,8 @@ class NetworkEstimator:
     def __call__(
         self, pictures: Sequence[Picture], cameras: Sequence[Camera], found: Sequence[HandBoxes]
     ) -> list[list[Hand]]:
-        """See `Estimator`."""
+        """See `Estimator`. A hand whose box no crop can be made of (a point, or far outside) is left out."""
+        found = [f[can_be_cropped(f.boxes, rescale_factor=self.rescale_factor)] for f in found]
         if not any(len(f) for f in found):
             return [[] for _ in found]
         flat = _Flat.of(cameras, found)
