@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, Subset, default_collate
@@ -55,7 +56,7 @@ class _Readable(Dataset):
     def __getitem__(self, idx: int) -> dict[str, Any]:
         try:
             item = self.dataset[idx]
-        except (PictureError, ValueError, OSError) as error:
+        except (PictureError, ValueError, OSError, cv2.error) as error:
             return {"idx": idx, "failed": str(error)}
         return {name: item[name] for name in ("img", "idx", *LABELS)}
 
