@@ -91,8 +91,8 @@ def golden_batch(golden: Path, step: Any) -> dict[str, Any]:
     }
 
 
-@pytest.fixture
-def trainer(tmp_path: Path) -> Callable[..., Any]:
+@pytest.fixture(scope="session")
+def trainer(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Any]:
     """Makes a quiet trainer on the CPU that saves nothing by itself."""
     from lightning.pytorch import Trainer
 
@@ -107,7 +107,7 @@ def trainer(tmp_path: Path) -> Callable[..., Any]:
             "enable_progress_bar": False,
             "enable_model_summary": False,
             "num_sanity_val_steps": 0,
-            "default_root_dir": tmp_path,
+            "default_root_dir": tmp_path_factory.mktemp("trainer"),
             "plugins": [SafeCheckpointIO()],
         }
         return Trainer(**{**quiet, **arguments})

@@ -50,15 +50,22 @@ def test_adapters_change_nothing_at_first(golden_module: Any, golden_batch: Any)
     torch.testing.assert_close(adapted, plain, rtol=0, atol=0)
 
 
-@pytest.fixture
+def fresh(golden_module: Any) -> HamerModule:
+    """A module whose adapters always begin with the same numbers."""
+    torch.manual_seed(0)
+    return still(golden_module(LORA))
+
+
+@pytest.fixture(scope="module")
 def trained(
-    golden_module: Any, golden_batch: Any, trainer: Any, repeated: Any, tmp_path: Path
+    golden_module: Any, golden_batch: Any, trainer: Any, repeated: Any, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[HamerModule, Path]:
     """A module with adapters after three batches, and its checkpoint."""
-    module, run = still(golden_module(LORA)), trainer(max_steps=6)
-    run.fit(module, repeated(golden_batch, 3))
-    run.save_checkpoint(tmp_path / "lora.ckpt")
-    return module, tmp_path / "lora.ckpt"
+    module, run = fresh(golden_module), trainer(max_steps=6)
+    run.fit(module, repeated(golden_batch, 4))
+    path = tmp_path_factory.mktemp("lora") / "lora.ckpt"
+    run.save_checkpoint(path)
+    return module, path
 
 
 def test_merging_keeps_the_function(trained: Any, golden_module: Any, golden_batch: Any) -> None:
@@ -82,20 +89,15 @@ def test_adapters_resume_exactly(
     trained: Any, golden_module: Any, golden_batch: Any, trainer: Any, repeated: Any
 ) -> None:
     _, path = trained
-    whole = still(golden_module(LORA))
-    torch.manual_seed(1)
-    for layer in lora_layers(whole).values():
+    resumed, straight = fresh(golden_module), fresh(golden_module)
+    for layer in lora_layers(resumed).values():
         nn.init.normal_(layer.lora_a)  # other starts than the file's: all must come from there
-    resumed, run = still(whole), trainer(max_steps=8)
-    run.fit(resumed, repeated(golden_batch, 4), ckpt_path=path)
-    again, run = still(golden_module(LORA)), trainer(max_steps=8)
-    run.fit(again, repeated(golden_batch, 4), ckpt_path=path)
-    for (name, a), b in zip(resumed.named_parameters(), again.named_parameters(), strict=True):
-        assert torch.equal(a, b[1]), name
-    first = next(iter(lora_layers(resumed).values()))
-    assert torch.equal(
-        first.weight, next(iter(lora_layers(golden_module(LORA)).values())).weight
-    )  # the base, not the merged
+    trainer(max_steps=8).fit(resumed, repeated(golden_batch, 4), ckpt_path=path)
+    trainer(max_steps=8).fit(straight, repeated(golden_batch, 4))
+    for (name, a), b in zip(resumed.named_parameters(), straight.parameters(), strict=True):
+        assert torch.equal(a, b), name
+    first, untouched = (next(iter(lora_layers(each).values())) for each in (resumed, golden_module(LORA)))
+    assert torch.equal(first.weight, untouched.weight)  # the base, not the merged
 
 
 def test_adapters_start_on_a_plain_checkpoint(

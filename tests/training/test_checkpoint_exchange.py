@@ -28,12 +28,14 @@ def still(module: HamerModule) -> HamerModule:
     return module
 
 
-@pytest.fixture
-def saved(tmp_path: Path, golden_module: Any, golden_batch: Any, trainer: Any, repeated: Any) -> Path:
+@pytest.fixture(scope="module")
+def saved(
+    tmp_path_factory: pytest.TempPathFactory, golden_module: Any, golden_batch: Any, trainer: Any, repeated: Any
+) -> Path:
     """The checkpoint that Lightning's callback writes after one batch, as the original's training does."""
     from lightning.pytorch.callbacks import ModelCheckpoint
 
-    folder = tmp_path / "run" / "checkpoints"
+    folder = tmp_path_factory.mktemp("run") / "checkpoints"
     callback = ModelCheckpoint(folder, every_n_train_steps=1, save_last=True, save_top_k=1)
     run = trainer(max_steps=2, callbacks=[callback], enable_checkpointing=True)
     run.fit(still(golden_module()), repeated(golden_batch, 2))
@@ -139,8 +141,10 @@ def as_the_original_saves(path: Path, module: HamerModule, loops: Any, cfg: Any)
     return moments
 
 
-@pytest.fixture
-def original(tmp_path: Path, golden_module: Any, golden_cfg: Any, trainer: Any) -> tuple[Path, HamerModule, Any]:
+@pytest.fixture(scope="module")
+def original(
+    tmp_path_factory: pytest.TempPathFactory, golden_module: Any, golden_cfg: Any, trainer: Any
+) -> tuple[Path, HamerModule, Any]:
     """A checkpoint of the original's layout after 7 batches, the module it is of, and its moments."""
     run = trainer()
     loops = {"fit_loop": run.fit_loop.state_dict(), "validate_loop": run.validate_loop.state_dict()}
@@ -155,7 +159,7 @@ def original(tmp_path: Path, golden_module: Any, golden_cfg: Any, trainer: Any) 
             parameter.mul_(1.01)  # weights that no other module here has
     cfg = golden_cfg().to_dict()
     cfg["MANO"] |= {"DATA_DIR": "_DATA/data/", "MODEL_PATH": "${MANO.DATA_DIR}/mano"}  # saved unresolved
-    path = tmp_path / "original.ckpt"
+    path = tmp_path_factory.mktemp("original") / "original.ckpt"
     return path, module, as_the_original_saves(path, module, loops, cfg)
 
 

@@ -54,7 +54,7 @@ def overrides(golden: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
             "+MODEL.MANO_HEAD.TRANSFORMER_DECODER.dim=64",
             *("MODEL.BACKBONE.DROP_PATH_RATE=0.5", "MODEL.MANO_HEAD.TRANSFORMER_DECODER.dropout=0.1"),
             *("TRAIN.BATCH_SIZE=2", "+DATASETS.EPOCH_SAMPLES=10", "extras.print_config=false"),
-            *("GENERAL.LOG_STEPS=2", "GENERAL.VAL_STEPS=4", "GENERAL.CHECKPOINT_STEPS=4", "EXTRA.NUM_LOG_IMAGES=1"),
+            *("GENERAL.LOG_STEPS=2", "GENERAL.VAL_STEPS=4", "GENERAL.CHECKPOINT_STEPS=4", "EXTRA.NUM_LOG_IMAGES=0"),
             *(f"GENERAL.TOTAL_STEPS={steps}", *more),
         ]
 
@@ -81,7 +81,7 @@ def environment() -> dict[str, str]:
 
 def test_the_command_as_a_user_types_it(overrides: Overrides, tmp_path: Path) -> None:
     result = subprocess.run(
-        [sys.executable, str(REPOSITORY / "train.py"), *overrides("typed", steps=8)],
+        [sys.executable, str(REPOSITORY / "train.py"), *overrides("typed", "EXTRA.NUM_LOG_IMAGES=1", steps=8)],
         capture_output=True, text=True, env=environment(), check=False,
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
@@ -93,7 +93,9 @@ def test_the_command_as_a_user_types_it(overrides: Overrides, tmp_path: Path) ->
     assert cfg.MODEL.BBOX_SHAPE == [192, 256]
     saved = OmegaConf.to_container(OmegaConf.load(folder.model_config), resolve=False)
     assert saved["paths"]["output_dir"] == "${hydra:runtime.output_dir}"  # type: ignore[index,call-overload]
-    assert saved == OmegaConf.to_container(compose(overrides("typed", steps=8)), resolve=False)
+    assert saved == OmegaConf.to_container(
+        compose(overrides("typed", "EXTRA.NUM_LOG_IMAGES=1", steps=8)), resolve=False
+    )
     assert OmegaConf.load(folder.dataset_config)["OWN-TRAIN"].epoch_size == 8
     assert sorted(curve(folder)) == [2, 4, 6, 8]
     assert curve(folder, "val/loss")
