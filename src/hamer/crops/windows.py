@@ -84,7 +84,7 @@ def can_be_cropped(
 ) -> np.ndarray:
     """Which of the boxes (N, 4) xyxy px `crop_windows` takes, (N,) bool."""
     array = np.asarray(boxes, np.float32).reshape(-1, 4)
-    usable: np.ndarray = np.isfinite(array).all(1) & (array[:, 2:] >= array[:, :2]).all(1)
+    usable = np.logical_and(np.isfinite(array).all(1), (array[:, 2:] >= array[:, :2]).all(1))
     center, size = _squares(np.where(usable[:, None], array, np.float32(0)), rescale_factor, bbox_shape)
     return usable & (size >= MIN_SIZE) & (np.abs(center).max(1) + size <= MAX_REACH)
 
