@@ -5,6 +5,7 @@ The files are made up, of the real layout, with networks of few blocks.
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import subprocess
@@ -147,3 +148,16 @@ def test_suppression_says_what_it_left_out(data: Path, pictures: Path, tmp_path:
     done = demo(data, pictures / PHOTOS[0], tmp_path, *flags, "--no-flip_test")
     assert done.returncode == 0, done.stderr
     assert "left out: " in done.stderr
+
+
+def test_a_run_continues_only_with_the_same_files(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The checkpoint and the detectors' weights that are taken by themselves count as much as those that flags name."""
+    from hamer.cli.demo import _files
+    from hamer.results.run_folder import identity
+
+    monkeypatch.setenv("HAMER_DATA", str(data))
+    args = argparse.Namespace(checkpoint="auto", boxes=None, hand_model="open")
+    files = _files(args, "vitdet")
+    assert [f.name for f in files[-3:]] == ["hamer.ckpt", "model_final_f05665.pkl", "wholebody.pth"]
+    assert all(identity(file) for file in files[-3:])
+    assert _files(argparse.Namespace(checkpoint="none", boxes=None, hand_model="open"), "mediapipe")[2:] == []

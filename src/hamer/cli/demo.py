@@ -229,9 +229,20 @@ def _options(args: argparse.Namespace, reconstructor: HandReconstructor, outputs
         "keypoint_score",
     )
     chosen = {n: getattr(args, n) for n in names}
-    files = [identity(Path(chosen[n])) for n in ("checkpoint", "boxes", "hand_model") if chosen[n]]
     parts = {"detector": reconstructor.detector_name, "model": reconstructor.estimator.name}
+    files = [identity(file) for file in _files(args, reconstructor.detector_name)]
     return {**chosen, **asdict(outputs), **parts, "files": files}
+
+
+def _files(args: argparse.Namespace, detector: str) -> list[Path]:
+    """The files that results depend on: those that flags name, and those of the original that are taken by themselves."""
+    from hamer.assets import find_original
+    from hamer.detectors import BODY_DETECTORS
+
+    named = [Path(name) for name in (args.checkpoint, args.boxes, args.hand_model) if name]
+    taken = ["hamer_checkpoint"] if args.checkpoint == "auto" else []
+    taken += [detector, "vitpose"] if detector in BODY_DETECTORS else []
+    return named + [file for file in map(find_original, taken) if file is not None]
 
 
 def _camera_of(args: argparse.Namespace) -> Any:
