@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import json
 import pickletools
 import zipfile
@@ -98,6 +99,18 @@ def test_resumed_equals_uninterrupted(
     assert run.global_step == 6
     for (name, a), b in zip(whole.named_parameters(), second.parameters(), strict=True):
         assert torch.equal(a, b), name
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="needs Linux' list of mapped files")
+def test_a_resumed_run_lets_go_of_its_checkpoint(
+    saved: Path, golden_module: Any, golden_batch: Any, trainer: Any, repeated: Any
+) -> None:
+    """Moments that stay a mapping of last.ckpt keep Windows from replacing it, and its space on any disk."""
+    run = trainer(max_steps=4)
+    run.fit(still(golden_module()), repeated(golden_batch, 4), ckpt_path=saved)
+    assert run.global_step == 4
+    gc.collect()
+    assert str(saved.parent) not in Path("/proc/self/maps").read_text(encoding="utf-8")
 
 
 def as_the_original_saves(path: Path, module: HamerModule, loops: Any, cfg: Any) -> list[dict[int, dict[str, Tensor]]]:

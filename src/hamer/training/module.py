@@ -22,7 +22,7 @@ from hamer.models.hamer import HAMER
 from hamer.models.losses import compute_loss
 from hamer.models.mano_wrapper import MANO
 from hamer.training import adapters, adversary, checkpointing, sharding
-from hamer.training.optimisers import build_optimisers, choose_fused, generator_parameters
+from hamer.training.optimisers import build_optimisers, choose_fused, generator_parameters, own_states
 from hamer.training.options import TrainingOptions
 
 if TYPE_CHECKING:
@@ -103,6 +103,11 @@ class HamerModule(HAMER, LightningModule):
         """Processes begin with one discriminator: nothing else would make their copies equal."""
         if self.config.with_discriminator:
             adversary.start_alike(self.discriminator)
+
+    def on_train_start(self) -> None:
+        """Let go of the checkpoint's file, which later ones replace."""
+        for optimiser in self._optimisers():
+            own_states(getattr(optimiser, "optimizer", optimiser))
 
     def train(self, mode: bool = True) -> HamerModule:
         """As every module's; a frozen backbone, or the frozen part of one, stays in evaluation mode (no drop path)."""

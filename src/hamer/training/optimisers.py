@@ -8,8 +8,8 @@ is left out.
 from __future__ import annotations
 
 import torch
-from torch import nn
-from torch.optim import AdamW
+from torch import Tensor, nn
+from torch.optim import AdamW, Optimizer
 
 from hamer.models.hamer import HAMER
 from hamer.training.options import TrainingOptions
@@ -54,6 +54,17 @@ def build_optimisers(network: HAMER, options: TrainingOptions, *, fused: bool | 
         for group in groups
         if group
     ]
+
+
+def own_states(optimiser: Optimizer) -> None:
+    """Copy the state's tensors in main memory, one after the other: read from a checkpoint, they are a mapping of its file.
+
+    A mapped file cannot be replaced on Windows, and a replaced one keeps its space on any disk until nothing maps it.
+    """
+    for state in optimiser.state.values():
+        for name, value in state.items():
+            if isinstance(value, Tensor) and value.device.type == "cpu":
+                state[name] = value.clone()
 
 
 def choose_fused(options: TrainingOptions, device: torch.device, *, scaled: bool) -> bool | None:
