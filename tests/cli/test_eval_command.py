@@ -97,6 +97,7 @@ def test_missing_pictures_say_what_to_do(world: Path, capsys: pytest.CaptureFixt
         (["--min_iou", "0"], "above 0"),
         (["--photos", "absent.json"], "no file absent.json"),
         (["--compare", "a.npz", "b.ckpt"], "two saved results"),
+        (["--compare", "a.npz", "b.npz"], "there is no file a.npz"),
         (["--num_workers", "-1"], "0 or more"),
     ],
 )
@@ -160,6 +161,12 @@ class TestInterrupted:
         assert {r["exp_name"] for r in table()} == {"try", "other"}
 
 
+def test_a_finished_set_can_be_shuffled_again(world: Path) -> None:
+    assert evaluate("--dataset", "FREIHAND-VAL", "--shuffle") == 0
+    assert evaluate("--dataset", "FREIHAND-VAL", "--shuffle") == 0  # nothing is left to predict
+    assert runs()["FREIHAND-VAL"]["summary"]["hands"] == 5
+
+
 def test_only_some_hands(world: Path) -> None:
     assert evaluate("--dataset", "FREIHAND-VAL", "--max_hands", 3) == 0
     assert runs()["FREIHAND-VAL"]["summary"]["hands"] == 3
@@ -184,6 +191,17 @@ class TestPhotos:
         assert evaluate("--photos", photos) == 1
         assert runs()["mine"]["summary"]["hands"] == 2
         assert "photo1.png" in runs()["mine"]["error"]
+
+    @pytest.mark.parametrize("change", [{"is_right": 0}, {"intrinsics": {"focal": [900, 900], "princpt": [160, 120]}}])
+    def test_annotations_that_change_predictions_start_anew(self, world: Path, change: dict[str, Any]) -> None:
+        photos = write_photos(world)
+        assert evaluate("--photos", photos) == 0
+        content = json.loads(photos.read_text())
+        content[1].update({k: v for k, v in change.items() if k == "intrinsics"})
+        content[1]["hands"][0].update({k: v for k, v in change.items() if k == "is_right"})
+        photos.write_text(json.dumps(content))
+        assert evaluate("--photos", photos) == 0
+        assert len(list(Path("results/predictions").iterdir())) == 2
 
     def test_own_lists_of_sets(self, world: Path) -> None:
         entry = f"DATASET_FILE: hamer_evaluation_data/{SETS['FREIHAND-VAL'][0]}\n  IMG_DIR: {SETS['FREIHAND-VAL'][1]}"

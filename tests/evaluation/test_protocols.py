@@ -154,6 +154,7 @@ class TestAnnotations:
             (lambda photos: [{"file": "a.png", "hands": [{"box": [1, 1, "a", 5]}]}], "must be numbers"),
             (lambda photos: [{"file": "a.png", "hands": [{"box": [1, 1, 5, 5], "is_right": 2}]}], "is_right must be"),
             (lambda photos: [{"file": "a.png", "hands": [{"keypoints_2d": [[1, 2]]}]}], r"shape \(21, 3\)"),
+            (lambda photos: [photos[0], photos[0]], "photo0.png is listed twice"),
             (lambda photos: [{**photos[0], "intrinsics": {"focal": 3}}], "intrinsics must be"),
         ],
     )
@@ -162,6 +163,19 @@ class TestAnnotations:
         path.write_text(json.dumps(change(json.loads(path.read_text()))))
         with pytest.raises(AnnotationError, match=message):
             read_photos(path)
+
+    def test_a_hand_with_few_visible_joints_is_matched_by_its_box(self, tmp_path: Path) -> None:
+        path = write_photos(tmp_path)
+        photos = json.loads(path.read_text())
+        hand = photos[1]["hands"][0]
+        for point in hand["keypoints_2d"][3:]:
+            point[2] = 0
+        path.write_text(json.dumps(photos))
+        annotated = read_photos(path)
+        np.testing.assert_allclose(annotated.match_boxes[2], hand["box"])  # not the corner where three joints are
+        np.testing.assert_allclose(annotated.match_boxes[0], annotated.boxes[0])
+        around_three = np.ptp(np.array(hand["keypoints_2d"])[:3, :2], axis=0).max()
+        assert annotated.box_size[2] == pytest.approx(around_three)
 
     def test_the_photos_of_the_project_can_be_read(self, photos: Path) -> None:
         annotated = read_photos(photos / "photos.json")

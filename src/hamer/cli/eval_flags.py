@@ -92,4 +92,5 @@ def wrong_usage(args: argparse.Namespace) -> str | None:
         return "--compare names the checkpoints; leave --checkpoint out"
     if args.compare and [Path(p).suffix == ".npz" for p in args.compare] not in ([True, True], [False, False]):
         return f"--compare takes two checkpoints or two saved results (.npz), got {' and '.join(args.compare)}"
-    return None
+    absent = [p for p in args.compare or [] if Path(p).suffix == ".npz" and not Path(p).is_file()]
+    return f"there is no file {absent[0]}" if absent else None

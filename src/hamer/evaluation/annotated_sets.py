@@ -34,7 +34,8 @@ class AnnotatedSet:
         boxes: (N, 4) xyxy px, as annotated: what an estimator is given.
         match_boxes: (N, 4) what a found hand is compared with: around the visible joints, where these are all of the
             hand's, else the annotated box.
-        box_size: (N,) px, the unit of 2D errors.
+        box_size: (N,) px, the unit of 2D errors: the annotated box's longer side, in lists of photos that of the box around
+            the visible joints where there are any.
         is_right: (N,) bool; side_known: (N,) bool, False where `is_right` is a guess.
         keypoints_2d: (N, 21, 3) x, y px, confidence. keypoints_3d: (N, 21, 4) m, camera frame, 1 where known.
         vertices: (N, V, 3) m, camera frame, or None.
@@ -134,11 +135,15 @@ def read_photos(path: str | Path) -> AnnotatedSet:
     photos = _json(path)
     rows: list[dict[str, Any]] = []
     cameras: list[Camera | None] = []
+    listed: set[Path] = set()
     for index, photo in enumerate(photos):
         where = f"{path}, photo {index}"
         if not isinstance(photo, Mapping) or not isinstance(photo.get("file"), str):
             raise AnnotationError(f'{where} must be an object with "file", got {photo!r:.80}')
         where = f"{path}: {photo['file']}"
+        if path.parent / photo["file"] in listed:
+            raise AnnotationError(f"{where} is listed twice: put all hands of a photo into one entry")
+        listed.add(path.parent / photo["file"])
         cameras.append(_camera(photo.get("intrinsics"), where))
         hands = photo.get("hands", [])
         if not isinstance(hands, list):
@@ -157,7 +162,7 @@ def read_photos(path: str | Path) -> AnnotatedSet:
         ids=hand_ids(names),
         boxes=columns["box"],
         match_boxes=columns["match_box"],
-        box_size=(columns["match_box"][:, 2:] - columns["match_box"][:, :2]).max(-1),
+        box_size=columns["box_size"],
         is_right=columns["is_right"],
         side_known=columns["side_known"],
         keypoints_2d=columns["keypoints_2d"],
@@ -201,14 +206,16 @@ def _hand(hand: Any, where: str) -> dict[str, Any]:
         raise AnnotationError(f"{where} must have a box, or two visible keypoints to draw one around")
     tight = boxes_from_keypoints(points_2d) if seen >= 2 else None
     annotated = tight if box is None else _points(box, (4,), f"{where}: box")
-    match = annotated if tight is None else tight
-    if annotated is None or match is None or not (annotated[2:] > annotated[:2]).all():
+    unit = annotated if tight is None else tight
+    match = unit if seen == 21 or box is None else annotated
+    if annotated is None or unit is None or match is None or not (annotated[2:] > annotated[:2]).all():
         raise AnnotationError(f"{where}: box must be [x0, y0, x1, y1] with x1 > x0 and y1 > y0, got {box}")
     side = hand.get("is_right")
     if side not in (0, 1, None):
         raise AnnotationError(f"{where}: is_right must be 1, 0 or null, got {side!r}")
     return {
-        "box": annotated, "match_box": match, "keypoints_2d": points_2d, "keypoints_3d": points_3d,
+        "box": annotated, "match_box": match, "box_size": (unit[2:] - unit[:2]).max(),
+        "keypoints_2d": points_2d, "keypoints_3d": points_3d,
         "is_right": True if side is None else bool(side), "side_known": side is not None,
     }  # fmt: skip
 

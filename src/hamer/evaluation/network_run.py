@@ -95,7 +95,8 @@ def predict(
     left = [i for i in range(total) if i not in done]
     ran, so_far, finished = Ran(), _SoFar(), total - len(left)
     loader: DataLoader = DataLoader(
-        Subset(_Readable(dataset), left), batch_size, shuffle=shuffle, num_workers=min(workers, len(left)),
+        Subset(_Readable(dataset), left), batch_size, shuffle=shuffle and bool(left),  # a sampler refuses to draw from none
+        num_workers=min(workers, len(left)),
         collate_fn=_collate, generator=torch.Generator().manual_seed(0),
     )  # fmt: skip
     try:

@@ -10,9 +10,9 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -24,21 +24,18 @@ from hamer.errors import AssetError
 from hamer.evaluation import network_run, picture_run
 from hamer.evaluation.annotated_sets import AnnotatedSet, camera_of, read_npz_set, read_photos
 from hamer.evaluation.cases import CaseHand, draw_cases
-from hamer.evaluation.matching import MIN_IOU, DetectionSummary
+from hamer.evaluation.matching import DetectionSummary
 from hamer.evaluation.outcomes import Latency, SetOutcome, record
-from hamer.evaluation.picture_run import Mode
 from hamer.evaluation.prediction_store import PredictionStore, fingerprint
 from hamer.evaluation.protocols import ORIGINAL, keeps_ho3d_order, protocol_of
 from hamer.evaluation.regression_csv import append_rows, default_exp_name, write_predictions
 from hamer.evaluation.report import write_report
 from hamer.evaluation.results import EvaluationResult
+from hamer.evaluation.suite_options import SuiteOptions
 from hamer.pipeline import FittingEstimator, HandReconstructor, NetworkEstimator
 from hamer.pipeline.reconstructor import load_hand_model
 from hamer.results.run_folder import identity
 from hamer.structures import Camera
-
-if TYPE_CHECKING:
-    from hamer.models.precision import Precision
 
 logger = logging.getLogger(__name__)
 
@@ -47,58 +44,6 @@ _INFERENCE = {"MODEL": {"IMAGE_SIZE": 256, "BBOX_SHAPE": [192, 256]}, "DATASETS"
 _SHOWN = ("mpjpe", "pa_mpjpe", "pa_mpjpe_reflecting", "auc_pa", "auc_pa_reflecting", "mpvpe", "pa_mpvpe",
           "pa_mpvpe_reflecting", "auc_mesh_pa", "auc_mesh_pa_reflecting", "f_5", "f_15", "f_5_reflecting",
           "f_15_reflecting", "kpl2", "pck_0.05", "pck_0.1", "pck_0.15", "recall", "precision", "side_accuracy")  # fmt: skip
-
-
-@dataclass(frozen=True)
-class SuiteOptions:
-    """What is evaluated, and how.
-
-    Attributes:
-        checkpoint: HaMeR weights, or None for the built-in way (landmark models, then a fit).
-        results_folder: made if it does not exist.
-        mode: "boxes" gives every annotated hand's box, as the paper; "detector" searches whole pictures, as users do.
-        detector, detector_options: of the detector mode, see `hamer.detectors.load_hands`.
-        batch_size, num_workers, shuffle, log_freq: of the network's loader.
-        exp_name: in the table; None for the folder above the checkpoint's.
-        max_hands: only the first so many hands (boxes of a file) or pictures (otherwise).
-        overwrite: predict again what an earlier run finished.
-        datasets_file: a list of sets as `hamer data convert` writes it; None for the original's eleven.
-        min_iou: overlap from which a found hand is the annotated one.
-        rescale_factor: of the pipeline's crops, as in the demo.
-        writes_json: predictions for the public programs, where a set has one.
-    """
-
-    checkpoint: Path | None = None
-    results_folder: Path = Path("results")
-    mode: Mode = "boxes"
-    detector: str = "mediapipe"
-    detector_options: Mapping[str, Any] = field(default_factory=dict)
-    hand_model: str = "open"
-    device: str = "auto"
-    precision: Precision = "float32"
-    batch_size: int = 16
-    num_workers: int = 0
-    shuffle: bool = False
-    log_freq: int = 10
-    exp_name: str | None = None
-    max_hands: int | None = None
-    overwrite: bool = False
-    datasets_file: Path | None = None
-    min_iou: float = MIN_IOU
-    rescale_factor: float = 2.0
-    threads: int | None = None
-    writes_json: bool = True
-
-    def __post_init__(self) -> None:
-        for name in ("batch_size", "log_freq"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if self.num_workers < 0:
-            raise ValueError(f"num_workers must be 0 or more, got {self.num_workers}")
-        if self.mode not in ("boxes", "detector"):
-            raise ValueError(f"mode must be 'boxes' or 'detector', got {self.mode!r}")
-        if not 0 < self.min_iou <= 1:
-            raise ValueError(f"min_iou must be above 0 and at most 1, got {self.min_iou}")
 
 
 OnProgress = Callable[[str, int, int, str], None]
@@ -238,9 +183,8 @@ class EvaluationSuite:
         if options.max_hands is not None:
             annotated = annotated.first(options.max_hands)
         key = self._key(
-            annotated.name, [str(p.resolve()) for p in annotated.pictures], annotated.boxes.tolist(),
-            options.mode, *([options.detector, dict(options.detector_options)] if options.mode == "detector" else []),
-        )  # fmt: skip
+            annotated.name, [str(p.resolve()) for p in annotated.pictures], options.mode, *self._given(annotated)
+        )
         store = self._store(annotated.name, key)
         reconstructor = self._reconstructor(annotated)
         ran = picture_run.reconstruct(
@@ -281,6 +225,15 @@ class EvaluationSuite:
             return case
 
         return self._ended(outcome, self._own_figures(outcome), ran, hand_of)
+
+    def _given(self, annotated: AnnotatedSet) -> list[Any]:
+        """What predictions rest on beside the pictures: the detector and its settings, or all that the annotations give."""
+        options = self.options
+        if options.mode == "detector":
+            settings = {name: value for name, value in options.detector_options.items() if name != "threads"}
+            return [options.detector, settings]
+        cameras = [None if c is None else [c.fx, c.fy, c.cx, c.cy] for c in annotated.cameras]
+        return [annotated.boxes.tolist(), annotated.is_right.tolist(), annotated.side_known.tolist(), cameras]
 
     def _by_group(self, annotated: AnnotatedSet, rows: Mapping[str, np.ndarray]) -> dict[str, DetectionSummary]:
         found = {}
