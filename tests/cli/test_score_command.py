@@ -129,6 +129,7 @@ def nested(n_hands: int, n_points: int = 21, value: float = 0.1) -> list:
         (json.dumps([nested(10)] * 3), r"expected \[joints, vertices\], got a list of 3 entries"),
         (json.dumps([nested(10)])[:-900], "the file seems to be cut off"),
         (json.dumps([nested(10)]) + "]", "expected the file's end, got ']'"),
+        ("[[[[1" + "0" * 400 + ", 0, 0]]], []]", "hand 0: expected finite numbers, got one that is too large"),
         ("", "expected a list at character 0, the file ends there"),
         ("{}", "expected a list at character 0, got '{'"),
         ("[]", r"got a list of 0 entries"),
@@ -163,6 +164,25 @@ def test_files_that_are_missing_or_no_json(prediction, truth, tmp_path, capsys) 
         file.writestr("other.json", "[]")
     assert main(["score", "freihand", str(empty), str(truth)]) == 1
     assert "expected one pred.json in the archive, found 0 among 1" in capsys.readouterr().err
+
+
+def test_archives_that_cannot_be_opened_and_folders(prediction, truth, tmp_path, capsys) -> None:
+    assert main(["score", "freihand", str(tmp_path), str(truth)]) == 1
+    assert "expected a file, json or a zip archive" in capsys.readouterr().err
+    whole = tmp_path / "whole.zip"
+    with zipfile.ZipFile(whole, "w", zipfile.ZIP_DEFLATED) as file:
+        file.write(prediction, "pred.json")
+    content = whole.read_bytes()
+    damaged, locked, strange = (tmp_path / f"{name}.zip" for name in ("damaged", "locked", "strange"))
+    damaged.write_bytes(content[:60] + b"\xff" * 40 + content[100:])
+    directory = content.index(b"PK\x01\x02")
+    for path, at, value in ((locked, 6, 1), (strange, 8, 97)):  # the flag of a password; the number of the method
+        changed = bytearray(content)
+        changed[at] = changed[directory + at + 2] = value
+        path.write_bytes(changed)
+    for path, message in ((damaged, "is damaged"), (locked, "cannot be opened"), (strange, "cannot be opened")):
+        assert main(["score", "freihand", str(path), str(truth)]) == 1
+        assert message in capsys.readouterr().err
 
 
 def test_wrong_usage(prediction, truth, tmp_path, capsys) -> None:

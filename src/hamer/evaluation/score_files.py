@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,8 +93,14 @@ def _text_of(path: Path) -> str:
         raise ScoreFileError(
             f"{path}: expected json or a zip archive with pred.json, got other data ({error.reason})"
         ) from error
-    except (zipfile.BadZipFile, EOFError) as error:
+    except IsADirectoryError:
+        raise ScoreFileError(f"{path}: expected a file, json or a zip archive with pred.json, got a folder") from None
+    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
         raise ScoreFileError(f"{path}: the archive is damaged ({error}); make it again") from error
+    except (RuntimeError, NotImplementedError) as error:  # a password, a method of compression that is not known
+        raise ScoreFileError(
+            f"{path}: the archive cannot be opened ({error}); zip pred.json without a password"
+        ) from error
 
 
 def _member(archive: zipfile.ZipFile, path: Path) -> bytes:
@@ -190,6 +197,10 @@ def _hands(scanner: _Scanner, source: str, progress: Progress | None) -> list[np
 def _array(value: object, source: str) -> np.ndarray:
     try:
         array = np.array(value, dtype=np.float64)
+    except OverflowError:
+        raise ScoreFileError(
+            f"{source}: expected finite numbers, got one that is too large for any coordinate"
+        ) from None
     except (TypeError, ValueError):
         raise ScoreFileError(
             f"{source}: expected points [[x, y, z], ...], got entries that are no numbers or of unequal length"
