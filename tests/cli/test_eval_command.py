@@ -109,6 +109,16 @@ def test_wrong_usage_is_told_before_anything_is_loaded(
     assert message in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("entry", ["3", "{TYPE: ImageDataset, IMG_DIR: here}"])
+def test_a_list_that_names_no_files_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, entry: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("sets.yaml").write_text(f"MINE: {entry}\n")
+    assert evaluate("--datasets_file", "sets.yaml", checkpoint="none") == 1
+    assert "sets.yaml: MINE must have DATASET_FILE" in capsys.readouterr().err
+
+
 def test_nothing_to_evaluate_says_how_to_get_something(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:

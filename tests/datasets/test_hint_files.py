@@ -81,7 +81,7 @@ def test_annotations_of_another_shape(tmp_path: Path, made_up_hands: Any) -> Non
         read_annotation(making.write_json(tmp_path / "a_r.json", [hand]))
 
 
-def test_folders(tmp_path: Path) -> None:
+def test_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("TEST_ego4d_seq", "TRAIN_epick_img"):
         (tmp_path / name).mkdir()
     assert [f.set_name for f in find_folders(tmp_path)] == ["EGO4D-SEQ-TEST", "EPICK-TRAIN"]
@@ -90,6 +90,10 @@ def test_folders(tmp_path: Path) -> None:
     assert [f.name for f in find_folders(tmp_path / "TEST_ego4d_seq")] == ["TEST_ego4d_seq"]
     with pytest.raises(ValueError, match="VAL_ego4d_img"):
         find_folders(tmp_path, "VAL")
+    with pytest.raises(ValueError, match="TRAIN_epick_img"):  # a folder of another split is not taken for it
+        find_folders(tmp_path / "TEST_ego4d_seq", "TRAIN")
+    monkeypatch.chdir(tmp_path / "TRAIN_epick_img")
+    assert [f.name for f in find_folders(Path())] == ["TRAIN_epick_img"]
     assert sum(PUBLISHED_FILES.values()) == 80868
 
 

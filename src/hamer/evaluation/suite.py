@@ -72,9 +72,17 @@ class EvaluationSuite:
 
     @property
     def sets(self) -> ConfigNode:
-        """The sets that can be named."""
+        """The sets that can be named. Raises ValueError for a list whose entries name no files."""
         given = self.options.datasets_file
-        return dataset_eval_config() if given is None else dataset_config(str(given))
+        if given is None:
+            return dataset_eval_config()
+        sets = dataset_config(str(given))
+        for name, entry in sets.items():
+            if not isinstance(entry, Mapping) or not {"DATASET_FILE", "IMG_DIR"} <= set(entry):
+                raise ValueError(
+                    f"{given}: {name} must have DATASET_FILE (an npz) and IMG_DIR, as `hamer data convert` writes them"
+                )
+        return sets
 
     def present_sets(self) -> list[str]:
         """Those whose annotation files are here."""

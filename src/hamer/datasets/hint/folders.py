@@ -65,7 +65,8 @@ def find_folders(root: Path, split: str | None = None) -> list[HintFolder]:
         ValueError: there is none.
     """
     wanted = [name for name in PUBLISHED_FILES if split is None or split in (name, name.split("_")[0])]
-    if root.name in PUBLISHED_FILES and root.is_dir():
+    root = root if root.name else root.resolve()  # "." has no name
+    if root.name in wanted and root.is_dir():
         return [HintFolder(root)]
     found = [HintFolder(root / name) for name in wanted if (root / name).is_dir()]
     if not found:
