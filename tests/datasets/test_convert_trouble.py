@@ -174,7 +174,13 @@ def test_hint_without_ego4d_frames_gives_the_other_folders(
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("{}", "json list"), ("[[1, 2], [3]]", "entry 1"), ("[[1, 2", "entry 0"), ('[["a", "b"]]', "entry 0")],
+    [
+        ("{}", "json list"),
+        ("[[1, 2], [3]]", "entry 1"),
+        ("[[1, 2", "entry 0"),
+        ('[["a", "b"]]', "entry 0"),
+        (f"[[1, 1{'0' * 400}]]", "entry 0"),
+    ],
 )
 def test_rows_of_json_say_where_they_are_wrong(tmp_path: Path, text: str, message: str) -> None:
     file = tmp_path / "rows.json"

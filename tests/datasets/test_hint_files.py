@@ -59,6 +59,7 @@ def test_annotations(tmp_path: Path, made_up_hands: Any) -> None:
     [
         ({"keypoints": [[1, 2]] * 20}, "21 points"),
         ({"keypoints": [[1, None]] * 21}, "numbers|finite"),
+        ({"keypoints": [[1, 10**400]] * 21}, "must be numbers"),
         ({"occlusion": [2] * 21}, "0 or 1"),
         ({"occlusion": [0] * 20}, "0 or 1"),
         ({"bbox": [[10, 10, 5, 20]]}, "x1 > x0"),

@@ -234,6 +234,18 @@ def test_prepare_goes_on_where_it_stopped(partial: Path) -> None:
     assert kept.stat().st_mtime_ns != before
 
 
+def test_a_frame_that_cannot_be_encoded_costs_its_clip_alone(partial: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def encode(frame: Any) -> bytes:
+        if frame.pts != 0:
+            raise av.error.ExternalError(1, "no such format")
+        return jpeg_bytes(frame)
+
+    monkeypatch.setattr("hamer.datasets.hint.prepare.jpeg_bytes", encode)
+    done = prepare(partial, partial.parent / "clips")
+    assert done.written == 1  # the first frame of the other clip
+    assert "no such format" in dict(done.faults)["a"]
+
+
 def test_damaged_clips_are_named(partial: Path) -> None:
     clip = partial.parent / "clips" / "a.mp4"
     clip.write_bytes(clip.read_bytes()[:300])

@@ -152,6 +152,7 @@ class TestAnnotations:
             (lambda photos: [{"file": "a.png", "hands": [{"box": None}]}], "must have a box"),
             (lambda photos: [{"file": "a.png", "hands": [{"box": [5, 5, 1, 1]}]}], "x1 > x0"),
             (lambda photos: [{"file": "a.png", "hands": [{"box": [1, 1, "a", 5]}]}], "must be numbers"),
+            (lambda photos: [{"file": "a.png", "hands": [{"box": [1, 1, 5, 10**400]}]}], "must be numbers"),
             (lambda photos: [{"file": "a.png", "hands": [{"box": [1, 1, 5, 5], "is_right": 2}]}], "is_right must be"),
             (lambda photos: [{"file": "a.png", "hands": [{"keypoints_2d": [[1, 2]]}]}], r"shape \(21, 3\)"),
             (lambda photos: [photos[0], photos[0]], "photo0.png is listed twice"),

@@ -226,7 +226,7 @@ def _points(value: Any, shape: tuple[int, ...], where: str) -> np.ndarray:
         return np.zeros(shape)
     try:
         array = np.asarray(value, np.float64)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise AnnotationError(f"{where} must be numbers of shape {shape}: {error}") from error
     if array.shape != shape or not np.isfinite(array).all():
         raise AnnotationError(f"{where} must be finite numbers of shape {shape}, got shape {array.shape}")

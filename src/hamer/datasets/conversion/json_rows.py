@@ -33,7 +33,7 @@ def read_rows(path: Path, shape: tuple[int, ...]) -> np.ndarray:
         try:
             value, position = decoder.raw_decode(text, position)
             rows.append(np.asarray(value, np.float32).reshape(shape))
-        except (ValueError, TypeError, RecursionError) as error:
+        except (ValueError, TypeError, OverflowError, RecursionError) as error:
             raise ReleaseError(f"entry {len(rows)} of {path} must be numbers of shape {shape}: {error}") from error
     return np.stack(rows) if rows else np.zeros((0, *shape), np.float32)
 

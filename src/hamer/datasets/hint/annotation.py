@@ -96,7 +96,7 @@ def _entry(content: Any, path: Path) -> Mapping[str, Any]:
 def _numbers(value: Any, name: str, path: Path) -> np.ndarray:
     try:
         array = np.asarray(value, np.float64)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise ValueError(f"{name} of {path.name} must be numbers: {error}") from error
     if not np.isfinite(array).all():
         raise ValueError(f"{name} of {path.name} must be finite")

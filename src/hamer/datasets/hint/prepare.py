@@ -8,6 +8,8 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from av.error import FFmpegError
+
 from hamer.datasets.hint.folders import HintFolder, find_folders
 from hamer.datasets.hint.frames import VideoFrames
 from hamer.datasets.hint.jpegs import jpeg_bytes
@@ -138,7 +140,7 @@ def _fill_from(clip: Path | None, frames: dict[int, list[Path]]) -> tuple[int, b
                 write_atomic(path, content)
                 written += 1
             missing.discard(number)
-    except (HamerError, OSError, ValueError) as error:
+    except (HamerError, OSError, ValueError, FFmpegError) as error:  # of this clip; the others go on
         return written, True, [f"{error}; {pictures - written} pictures are still missing"]
     faults = [
         f"frame {number} is not in the clip, which has {video.count or 'fewer'} frames" for number in sorted(missing)
