@@ -87,5 +87,9 @@ def test_bad_arguments() -> None:
     with pytest.raises(ValueError, match="train must be False"):
         ViTDetDataset(CONFIG, BGR, np.array([[0, 0, 5, 5]]), np.ones(1), train=True)
     with pytest.raises(ValueError, match=r"boxes\[0\]"):
-        ViTDetDataset(CONFIG, BGR, np.array([[5, 0, 5, 5]]), np.ones(1))
+        ViTDetDataset(CONFIG, BGR, np.array([[5, 5, 5, 5]]), np.ones(1))
+    with pytest.raises(ValueError, match=r"boxes\[0\]"):
+        ViTDetDataset(CONFIG, BGR, np.array([[5, 0, 2, 5]]), np.ones(1))
     assert len(ViTDetDataset(CONFIG, BGR, np.zeros((0, 4)), np.zeros(0))) == 0
+    # A box without width is that of joints in one column: its crop is 2.5 times as high as it is, as every crop here.
+    assert ViTDetDataset(CONFIG, BGR, np.array([[5, 0, 5, 5]]), np.ones(1))[0]["box_size"] == 12.5
