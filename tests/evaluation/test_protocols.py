@@ -17,7 +17,7 @@ from hamer.datasets import ImageDataset
 from hamer.evaluation import EvaluationResult
 from hamer.evaluation.annotated_sets import AnnotationError, read_npz_set, read_photos
 from hamer.evaluation.matching import DetectionSummary, match_boxes
-from hamer.evaluation.picture_run import ROWS, pair, score
+from hamer.evaluation.picture_run import ROWS, annotated_boxes, pair, score
 from hamer.evaluation.prediction_store import PredictionStore, fingerprint
 from hamer.evaluation.protocols import ORIGINAL, protocol_of
 from hamer.evaluation.published import published
@@ -115,6 +115,14 @@ class TestPictures:
         rows = self.rows(annotated, [0, 1, 2], shift=500.0)
         assert pair(annotated, rows, "boxes")[0].tolist() == [0, 1, 2]
         assert pair(annotated, rows, "detector")[0].tolist() == [-1, -1, -1]
+
+    def test_a_box_without_area_costs_its_hand_alone(self, annotated: Any, caplog: pytest.LogCaptureFixture) -> None:
+        annotated.boxes[1, 2] = annotated.boxes[1, 0]
+        given = annotated_boxes(annotated, landmarks=False)
+        assert [len(given.of(path)) for path in annotated.pictures] == [1, 1, 0]
+        assert f"boxes of 1 hands have no area (the first: {annotated.ids[1]})" in caplog.text
+        _, _, found = pair(annotated, self.rows(annotated, [0, 2]), "boxes")
+        assert (found.found, found.hands) == (2, 3)
 
     def test_pictures_that_were_not_looked_at_do_not_count(self, annotated: Any) -> None:
         rows = {name: values[:1] for name, values in self.rows(annotated, [0, 1, 2]).items()}

@@ -32,11 +32,18 @@ _AT_ONCE = 512
 
 
 def annotated_boxes(annotated: AnnotatedSet, *, landmarks: bool) -> GivenBoxes:
-    """A detector that gives the annotated boxes of the set's pictures.
+    """A detector that gives the annotated boxes of the set's pictures; hands whose box has no area stay unfound.
 
     Args:
         landmarks: find the joints in each box, which a fit needs and a network does not.
     """
+    sides = annotated.boxes[:, 2:] - annotated.boxes[:, :2]
+    usable = np.isfinite(annotated.boxes).all(1) & (sides > 0).all(1)
+    if not usable.all():
+        first = annotated.ids[np.flatnonzero(~usable)[0]]
+        logger.warning(
+            "boxes of %d hands have no area (the first: %s): they count as not found", (~usable).sum(), first
+        )
     content = {
         str(path): [
             {
@@ -44,6 +51,7 @@ def annotated_boxes(annotated: AnnotatedSet, *, landmarks: bool) -> GivenBoxes:
                 "is_right": bool(annotated.is_right[row]) if annotated.side_known[row] else None,
             }
             for row in annotated.hands_of(index)
+            if usable[row]
         ]
         for index, path in enumerate(annotated.pictures)
     }
