@@ -23,6 +23,7 @@ from hamer.evaluation.protocols import Protocol, keeps_ho3d_order
 from hamer.evaluation.results import EvaluationResult
 from hamer.geometry.cameras import cam_crop_to_full
 from hamer.geometry.mirroring import mirror_points
+from hamer.models.devices import exact_float32
 
 logger = logging.getLogger(__name__)
 
@@ -119,7 +120,8 @@ def predict(
 def _forward(network: Any, batch: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """One batch: outputs as float32, labels, and the network's seconds, shared out evenly."""
     started = time.perf_counter()
-    output = network({"img": batch["img"].to(network.device)})
+    with exact_float32():
+        output = network({"img": batch["img"].to(network.device)})
     arrays = {name: output[name].float().cpu().numpy() for name in _OUTPUTS}  # waits for a GPU
     count = len(batch["idx"])
     seconds = np.full(count, (time.perf_counter() - started) / count)
