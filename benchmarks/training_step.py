@@ -1,7 +1,7 @@
 """Images per second of a whole training step (both updates), ours against the original's recipe, in one run.
 
     python benchmarks/training_step.py                          # small network and ViT-B, float32 and bfloat16
-    python benchmarks/training_step.py --size H --tuning frozen lora --batch 2
+    python benchmarks/training_step.py --size H --tuning all lora frozen --batch 2 --apart
     python benchmarks/training_step.py --device cuda --size B H --batch 32 --compile
 
 Small is the network of the golden step: two blocks of width 192, two decoder layers. The baseline in every row is the
@@ -16,11 +16,14 @@ arithmetic is.
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import platform
 import time
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -50,7 +53,7 @@ def make_module(size: str, train: Mapping[str, Any] | None = None, *, checkpoint
     if size == "small":
         config = HamerConfig(ViTConfig(192, 2, 3), DecoderConfig(depth=2, context_dim=192), with_discriminator=True)
     else:
-        config = HamerConfig.of_size(size, with_discriminator=True)  # type: ignore[arg-type]
+        config = HamerConfig.of_size(size, with_discriminator=True)
     cfg = ConfigNode(config.to_cfg().to_dict())
     cfg.merge({"LOSS_WEIGHTS": WEIGHTS, "TRAIN": dict(train or {})})
     cfg.MODEL.BACKBONE.GRADIENT_CHECKPOINTING = checkpointing
@@ -177,46 +180,70 @@ def machine(device: str = "cpu") -> str:
     return f"{model}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, torch {torch.__version__}{load}"
 
 
-def contestants(
-    size: str, tunings: list[str], device: str, compiled: bool
-) -> dict[str, tuple[HamerModule, list[Any], Any, str, str]]:
-    """Name -> module, optimisers, step, precision, tuning."""
-    result: dict[str, tuple[HamerModule, list[Any], Any, str, str]] = {}
-    theirs = make_module(size, {"FUSED": False}).to(device).train()
-    result["original's recipe, float32"] = (theirs, list(theirs.configure_optimizers()), their_step, "float32", "all")
+@dataclass
+class Contestant:
+    """A network with its optimisers, and how it steps."""
+
+    module: HamerModule
+    optimisers: list[Any]
+    step: Callable[..., None]
+    precision: str
+    tuning: str
+
+
+def contestants(size: str, tunings: list[str], device: str, compiled: bool) -> dict[str, Callable[[], Contestant]]:
+    """Name -> what makes it."""
+
+    def theirs() -> Contestant:
+        module = make_module(size, {"FUSED": False}).to(device).train()
+        return Contestant(module, list(module.configure_optimizers()), their_step, "float32", "all")
+
+    def ours(tuning: str, precision: str) -> Contestant:
+        module = make_module(size, {"BACKBONE": tuning, "FUSED": True, "COMPILE": compiled}).to(device).train()
+        module.configure_model()
+        return Contestant(module, list(module.configure_optimizers()), our_step, precision, tuning)
+
+    result: dict[str, Callable[[], Contestant]] = {"original's recipe, float32": theirs}
     for tuning in tunings:
         for precision in DTYPES:
-            module = make_module(size, {"BACKBONE": tuning, "FUSED": True, "COMPILE": compiled}).to(device).train()
-            module.configure_model()
-            result[f"{tuning}, {precision}"] = (
-                module,
-                list(module.configure_optimizers()),
-                our_step,
-                precision,
-                tuning,
-            )
+            result[f"{tuning}, {precision}"] = partial(ours, tuning, precision)
     return result
 
 
 def compare(size: str, args: argparse.Namespace) -> None:
     """Print the rows of one size."""
     batch = made_up_batch(args.batch, args.device)
-    runs = contestants(size, args.tuning, args.device, args.compile)
-    seconds: dict[str, list[float]] = {name: [] for name in runs}
-    for _ in range(args.rounds + 1):  # the first warms up
-        for name, (module, optimisers, step, precision, _) in runs.items():
-            call = lambda s=step, m=module, o=optimisers, p=precision: s(m, o, batch, p)  # noqa: E731
-            seconds[name].append(timed(call, args.device))
     rates = {precision: best_rate(precision, args.device) for precision in DTYPES}
-    first = min(next(iter(seconds.values()))[1:])
-    for name, (module, _, _, precision, tuning) in runs.items():
-        best = min(seconds[name][1:])
-        rate = PASSES[tuning] * gflop_per_hand(module) * args.batch / best
-        print(
-            f"{size:6s} {name:28s} {best:9.3f} {args.batch / best:10.2f} {first / best:7.2f} {rate:9.0f} "
-            f"{rate / rates[precision]:7.0%} of {rates[precision]:.0f}",
-            flush=True,
-        )
+    makers = contestants(size, args.tuning, args.device, args.compile)
+    # Together, rounds alternate; apart, only one network and its optimisers are in memory.
+    teams = [[name] for name in makers] if args.apart else [list(makers)]
+    first = 0.0
+    for team in teams:
+        runs = {name: makers[name]() for name in team}
+        seconds: dict[str, list[float]] = {name: [] for name in runs}
+        for _ in range(args.rounds + 1):  # the first warms up
+            for name, run in runs.items():
+                call = partial(run.step, run.module, run.optimisers, batch, run.precision)
+                seconds[name].append(timed(call, args.device))
+        for name, run in runs.items():
+            best = min(seconds[name][1:])
+            first = first or best
+            print_row(size, name, run, best, first, args.batch, rates)
+        runs.clear()
+        del run
+        gc.collect()
+
+
+def print_row(
+    size: str, name: str, run: Contestant, best: float, first: float, hands: int, rates: Mapping[str, float]
+) -> None:
+    """Seconds, rate, ratio and share of one contestant."""
+    rate = PASSES[run.tuning] * gflop_per_hand(run.module) * hands / best
+    print(
+        f"{size:6s} {name:28s} {best:9.3f} {hands / best:10.2f} {first / best:7.2f} {rate:9.0f} "
+        f"{rate / rates[run.precision]:7.0%} of {rates[run.precision]:.0f}",
+        flush=True,
+    )
 
 
 def main() -> None:
@@ -228,6 +255,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=8, help="hands a batch, the original's 8")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--compile", action="store_true", help="torch.compile of the backbone")
+    parser.add_argument("--apart", action="store_true", help="one network in memory at a time: ViT-H takes 11 GB each")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     args = parser.parse_args()
