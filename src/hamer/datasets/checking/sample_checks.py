@@ -9,19 +9,7 @@ from typing import Any
 import numpy as np
 
 from hamer.datasets.checking.consistency import check_consistency
-
-FIELDS: dict[str, tuple[int, ...]] = {
-    "keypoints_2d": (21, 3),
-    "keypoints_3d": (21, 4),
-    "center": (2,),
-    "scale": (2,),
-    "hand_pose": (48,),
-    "betas": (10,),
-    "right": (),
-    "has_hand_pose": (),
-    "has_betas": (),
-}
-"""Fields of a hand and their shapes, all float32."""
+from hamer.datasets.hands import SHAPES
 
 _FLAGS = ("right", "has_hand_pose", "has_betas")
 _FAR_OUTSIDE = 1.0  # of the picture's size beyond its edge: no annotator draws a joint there
@@ -50,7 +38,7 @@ def check_hand(sample: Mapping[str, Any], width: int, height: int) -> list[Probl
     problems = list(_check_fields(sample))
     if any(p.is_error for p in problems):
         return problems  # what follows computes with the numbers
-    values = {name: np.asarray(sample[name], np.float64) for name in FIELDS}
+    values = {name: np.asarray(sample[name], np.float64) for name in SHAPES}
     problems += _check_numbers(values)
     problems += _check_box(values, width, height)
     problems += _check_keypoints(values, width, height)
@@ -70,7 +58,7 @@ def camera_of(sample: Mapping[str, Any]) -> np.ndarray | None:
 
 
 def _check_fields(sample: Mapping[str, Any]) -> Iterator[Problem]:
-    for name, shape in FIELDS.items():
+    for name, shape in SHAPES.items():
         if name not in sample:
             yield Problem("fields", f"{name} is missing; expected numbers of shape {shape}")
             continue
