@@ -21,7 +21,8 @@ BORDER_MODES = {"constant": cv2.BORDER_CONSTANT, "replicate": cv2.BORDER_REPLICA
 class CropSettings:
     """`size` px; `mean`, `std` of pictures in 0..1, RGB; `bbox_shape`: aspect ratio (width, height) that a box takes, or
     None for the square of its longer side, as in training; `antialias`: the original's blur; `border_mode`: OpenCV's;
-    `augment`: DATASETS.CONFIG, or None for crops as they are.
+    `augment`: DATASETS.CONFIG, or None for crops as they are; `landmarks`, `parts`: items have these labels too
+    (`hamer.datasets.extra_labels`).
     """
 
     size: int = 256
@@ -31,6 +32,8 @@ class CropSettings:
     antialias: bool = False
     border_mode: int = cv2.BORDER_CONSTANT
     augment: Any = None
+    landmarks: bool = False
+    parts: bool = False
 
     @property
     def levels(self) -> tuple[np.ndarray, np.ndarray]:
@@ -55,6 +58,8 @@ class CropSettings:
             antialias=bool(datasets.get("USE_SKIMAGE_ANTIALIAS", False)),
             border_mode=BORDER_MODES[border],
             augment=SimpleNamespace(**datasets["CONFIG"]) if train else None,
+            landmarks=bool(datasets.get("LANDMARKS", False)),
+            parts=bool(datasets.get("PARTS", False)),
         )
 
 

@@ -42,7 +42,7 @@ class ExamplePlan:
 
     `matrix` (2, 3) float64: picture (mirrored picture where `flip`) to patch, px; `sigma` px: blur before sampling;
     `color_scale` (3,) R, G, B; keypoints_2d (K, 3) in patch widths, origin at the patch's centre; keypoints_3d (K, 4);
-    mano_params as in `Subject`, of the hand as the patch shows it.
+    mano_params as in `Subject`, of the hand as the patch shows it; `rotation` of the crop, degrees.
     """
 
     matrix: np.ndarray
@@ -52,6 +52,7 @@ class ExamplePlan:
     keypoints_2d: np.ndarray
     keypoints_3d: np.ndarray
     mano_params: dict[str, np.ndarray]
+    rotation: float = 0.0
 
 
 def plan_example(
@@ -105,6 +106,7 @@ def plan_example(
         keypoints_2d=points_2d,
         keypoints_3d=augmentation.augment_keypoints_3d(points_3d, flip, change.rotation, flip_permutation),
         mano_params=turned_params(subject.mano_params, change.rotation, flip),
+        rotation=change.rotation,
     )
 
 

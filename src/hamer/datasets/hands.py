@@ -21,6 +21,7 @@ from hamer.crops.augmentation import Augmentation
 from hamer.datasets import patch_pixels
 from hamer.datasets.crop_settings import CropSettings
 from hamer.datasets.example import ExamplePlan
+from hamer.datasets.extra_labels import PARTS_MEMBER, ExtraLabelError, extra_labels, read_parts
 from hamer.datasets.skipping import SkipCounts
 from hamer.datasets.tar_filters import AnnotationFilters
 from hamer.datasets.tar_items import plan_tar_item, tar_labels
@@ -77,6 +78,7 @@ class Picture:
     def __init__(self, sample: TarSample, skipped: SkipCounts) -> None:
         self.key, self.url = sample.key, sample.url
         self._encoded, self._masks = sample.picture, sample.members.get(MASKS)
+        self._parts = sample.members.get(PARTS_MEMBER)
         self._skipped = skipped
         self.hands: list[Hand] = []
 
@@ -86,18 +88,25 @@ class Picture:
         try:
             picture = decode(self._encoded or b"")
             masks = read_masks(self._masks, picture.shape[:2])
+            parts = read_parts(self._parts, picture.shape[:2]) if cutter.settings.parts else None
         except PictureError as error:
             self._skipped.add("unreadable picture", self._place, error)
+            return
+        except ExtraLabelError as error:
+            self._skipped.add("wrong annotation", self._place, error)
             return
         except (ValueError, KeyError, OSError, zipfile.BadZipFile) as error:
             self._skipped.add("unreadable mask", self._place, error)
             return
         for hand in waiting:
             try:
-                hand.cut(picture, None if masks is None else masks[hand.mask_index], cutter)
+                mask = None if masks is None else masks[hand.mask_index]
+                hand.cut(picture, mask, cutter, parts if hand.is_first else None)
+            except ExtraLabelError as error:
+                self._skipped.add("wrong annotation", self._place, error)
             except (ValueError, IndexError, cv2.error) as error:
                 self._skipped.add("no usable crop", self._place, error)
-        self._encoded = self._masks = None
+        self._encoded = self._masks = self._parts = None
 
     @property
     def _place(self) -> str:
@@ -105,12 +114,16 @@ class Picture:
 
 
 class Hand:
-    """One annotated hand; `seed` decides its augmentation, whenever it is cut."""
+    """One annotated hand; `seed` decides its augmentation, whenever it is cut; `is_first` of its picture's annotations."""
 
-    __slots__ = ("_cut", "_plan", "_shape", "annotation", "mask_index", "picture", "seed")
+    __slots__ = ("_cut", "_extra", "_plan", "_shape", "annotation", "is_first", "mask_index", "picture", "seed")
 
-    def __init__(self, picture: Picture, annotation: dict[str, Any], mask_index: int, seed: int) -> None:
+    def __init__(
+        self, picture: Picture, annotation: dict[str, Any], mask_index: int, seed: int, *, is_first: bool = True
+    ) -> None:
         self.picture, self.annotation, self.mask_index, self.seed = picture, annotation, mask_index, seed
+        self.is_first = is_first
+        self._extra: dict[str, Any] = {}
         self._plan: ExamplePlan | None = None
         self._cut: Any = None
         self._shape = (0, 0)
@@ -123,20 +136,24 @@ class Hand:
         if self._plan is None:
             return None
         labels = tar_labels(self.annotation, self._plan, self._shape, cutter.settings, self.picture.key)
-        return {**cutter.finish(self._cut, self._plan), **labels, "__key__": self.picture.key}
+        return {**cutter.finish(self._cut, self._plan), **labels, **self._extra, "__key__": self.picture.key}
 
     def drop(self) -> None:
         """Take the hand off its picture: it was seen before."""
         if self in self.picture.hands:
             self.picture.hands.remove(self)
 
-    def cut(self, picture: np.ndarray, mask: np.ndarray | None, cutter: Cutter) -> None:
-        """Keep what the item needs of a decoded picture (H, W, 3)."""
+    def cut(
+        self, picture: np.ndarray, mask: np.ndarray | None, cutter: Cutter, parts: np.ndarray | None = None
+    ) -> None:
+        """Keep what the item needs of a decoded picture (H, W, 3), its mask and its part labels (H, W)."""
         rng = random.Random(self.seed)
         augment = cutter.settings.augment
         change = Augmentation() if augment is None else Augmentation.sample(augment, rng)
         plan = plan_tar_item(self.annotation, picture.shape[1], cutter.settings, change, rng)
-        self._cut, self._shape = cutter.cut(picture, mask, plan), (picture.shape[0], picture.shape[1])
+        self._shape = (picture.shape[0], picture.shape[1])
+        self._extra = extra_labels(self.annotation, parts, plan, self._shape, cutter.settings)
+        self._cut = cutter.cut(picture, mask, plan)
         self._plan = plan
 
 
@@ -174,7 +191,7 @@ def hands_of_sample(
     place = f"{sample.key} of {sample.url}"
     annotations = _annotations(sample, skipped, place)
     picture, hands = Picture(sample, skipped), []
-    for annotation in annotations:
+    for number, annotation in enumerate(annotations):
         seed = draw()
         try:
             check_annotation(annotation)
@@ -184,7 +201,7 @@ def hands_of_sample(
             skipped.add("wrong annotation", place, error)
             continue
         if kept is not None:
-            hands.append(Hand(picture, kept, mask_index, seed))
+            hands.append(Hand(picture, kept, mask_index, seed, is_first=number == 0))
     return hands
 
 
