@@ -50,6 +50,9 @@ _DEFAULTS: dict[str, Any] = {
 }
 _DATA_FOLDER = "_DATA"
 
+OPEN_HAND = "open"
+"""As `MANO.MODEL_PATH`: the hand that comes with the package."""
+
 
 def default_config() -> ConfigNode:
     """The values that a configuration file may leave out, as a node that can be changed."""
@@ -156,7 +159,7 @@ def finish(config: ConfigNode, *, merge: bool = True, update_cachedir: bool = Fa
     result.merge(config.to_dict())
     if update_cachedir and "MANO" in result:
         for key in ("MODEL_PATH", "MEAN_PARAMS"):
-            if isinstance(result.MANO.get(key), str):
+            if isinstance(result.MANO.get(key), str) and result.MANO[key] != OPEN_HAND:
                 result.MANO[key] = data_path(result.MANO[key])
     result.freeze()
     return result

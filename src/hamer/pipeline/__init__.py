@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from hamer.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from hamer.pipeline.estimators import FittingEstimator, NetworkEstimator
+    from hamer.pipeline.estimators import FittingEstimator
+    from hamer.pipeline.network_estimator import NetworkEstimator
     from hamer.pipeline.pictures import Picture, list_pictures, read_picture
     from hamer.pipeline.reconstructor import HandReconstructor
 
@@ -16,7 +17,7 @@ __all__ = ["FittingEstimator", "HandReconstructor", "NetworkEstimator", "Picture
 _HOMES = {
     "FittingEstimator": "hamer.pipeline.estimators",
     "HandReconstructor": "hamer.pipeline.reconstructor",
-    "NetworkEstimator": "hamer.pipeline.estimators",
+    "NetworkEstimator": "hamer.pipeline.network_estimator",
     "Picture": "hamer.pipeline.pictures",
     "list_pictures": "hamer.pipeline.pictures",
     "read_picture": "hamer.pipeline.pictures",

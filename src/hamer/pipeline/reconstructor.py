@@ -11,18 +11,20 @@ import numpy as np
 
 from hamer.detectors import BODY_DETECTORS, load_hands
 from hamer.detectors.stages import Stage
+from hamer.errors import AssetError, MissingExtraError
 from hamer.geometry.cameras import default_camera
-from hamer.hand_models import HandModel
-from hamer.models.devices import pick_device
 from hamer.pipeline.batches import OnError, Source, in_batches
-from hamer.pipeline.estimators import Estimator, FittingEstimator, NetworkEstimator, OnDemand
+from hamer.pipeline.building import build_estimator, check_network, load_hand_model, settled, weights_file
+from hamer.pipeline.estimators import Estimator
+from hamer.pipeline.network_estimator import NetworkEstimator
 from hamer.pipeline.pictures import Picture, read_picture
 from hamer.pipeline.stages import OnStage, groups, search_in_stages
 from hamer.structures import Camera, HandBoxes, Reconstruction
 
 if TYPE_CHECKING:
-    from hamer.models.hamer import HAMER
     from hamer.models.precision import Precision
+
+__all__ = ["HandReconstructor", "load_hand_model"]
 
 logger = logging.getLogger(__name__)
 
@@ -58,8 +60,8 @@ class HandReconstructor:
         detector: str | Detector = "mediapipe",
         detector_options: dict[str, Any] | None = None,
         hand_model: str | Path = "open",
-        refine: bool = False,
-        rescale_factor: float = 2.0,
+        refine: bool | None = None,
+        rescale_factor: float | None = None,
         batch_size: int = 8,
         device: str = "auto",
         precision: Precision = "float32",
@@ -68,18 +70,24 @@ class HandReconstructor:
         """A reconstructor with the built-in parts, or with your own weights.
 
         Args:
-            weights: None for the built-in way (landmark models, then a fit of the hand model); or a HaMeR checkpoint:
-                `hamer.ckpt` with its `model_config.yaml`, or the `.safetensors` that `hamer convert` wrote.
+            weights: None for the built-in way: the network that comes with the package, refined by the detector's keypoints
+                ("built-in" insists on it; without its file, as "fit"). "fit": landmark models, then a fit of the hand
+                model, without a network. Or a HaMeR checkpoint: `hamer.ckpt` with its `model_config.yaml`, or the
+                `.safetensors` that `hamer convert` wrote.
             detector: a name that `hamer.detectors.load_hands` knows ("mediapipe", "vitdet", "regnety", "boxes"), or a callable
                 of the same form.
             detector_options: options of the named detector.
-            hand_model: for the built-in way: "open" (shipped), "mano" (your MANO_RIGHT.pkl where `hamer fetch mano` put it), or
-                the path of a MANO file. A network uses the MANO that its checkpoint was trained with.
-            refine: after a network, fit its result to the detector's keypoints.
-            rescale_factor: how much of a hand's surroundings the network sees, times its box.
+            hand_model: for the built-in way and "fit": "open" (shipped), "mano" (your MANO_RIGHT.pkl where `hamer fetch mano`
+                put it), or the path of a MANO file. The built-in network was trained with the open hand: for another one
+                its rotations are carried over and the shape comes from the keypoints. A checkpoint of yours uses the hand
+                that it was trained with.
+            refine: after a network, fit its result to the detector's keypoints where it gives them; None: yes for the
+                built-in network, no for a checkpoint.
+            rescale_factor: how much of a hand's surroundings the network sees, times its box; None: as it was trained (the
+                published network: 2.0).
             batch_size: crops a forward pass of the network.
             device: of the network, and of a body detector's networks: "auto" (CUDA, else Apple's GPU, else CPU) or a torch
-                device. The built-in way runs on the CPU.
+                device. Fits run on the CPU.
             precision: of the network: "float32" (the reference), "bfloat16", "float16" or "int8"; docs/measurements.md gives
                 speed and deviation. A body detector's networks stay float32 unless `detector_options` says otherwise.
             low_memory: with a body detector, load each network when its turn comes and release it before the next: up to
@@ -96,15 +104,15 @@ class HandReconstructor:
             name = detector
         else:
             find, name = detector, "custom"
-        estimator: Estimator
-        if weights is None:
-            estimator = FittingEstimator(load_hand_model(hand_model))
-        else:
-            network = OnDemand(lambda: load_network(weights, device, precision))
-            estimator = NetworkEstimator(network, rescale_factor=rescale_factor, batch_size=batch_size, refine=refine)
+        way = settled(weights)
+        estimator = build_estimator(
+            way, hand_model=hand_model, refine=refine, rescale_factor=rescale_factor, batch_size=batch_size, device=device,
+            precision=precision,
+        )  # fmt: skip
         if low_memory and hasattr(find, "stages"):  # what is missing is told now, not after the stages before
-            if weights is not None:
-                check_network(weights)
+            file = weights_file(way)
+            if file is not None:
+                check_network(file)
         else:  # what is missing or wrong is told before any picture is looked at
             for part in (find, estimator):
                 if hasattr(part, "load"):
@@ -231,9 +239,16 @@ class HandReconstructor:
         sides = None if is_right is None else _sides(is_right)
         if sides is not None and len(sides) != len(boxes):
             raise ValueError(f"is_right must have one entry a box ({len(boxes)}), got {len(sides)}")
-        if isinstance(self.estimator, NetworkEstimator) and sides is not None and not self.estimator.refine:
+        network = isinstance(self.estimator, NetworkEstimator) and sides is not None
+        if network and not self.estimator.uses_landmarks:  # type: ignore[attr-defined]
             return HandBoxes(boxes, sides, np.ones(len(boxes)))
-        return self._landmarker().landmarks_in_boxes(picture.rgb, boxes, sides)
+        try:
+            return self._landmarker().landmarks_in_boxes(picture.rgb, boxes, sides)
+        except (AssetError, MissingExtraError) as error:
+            if not network:
+                raise
+            logger.warning("hands in the given boxes are estimated without landmarks: %s", error)
+            return HandBoxes(boxes, sides, np.ones(len(boxes)))
 
     def _landmarker(self) -> Any:
         """Something that finds joints in given boxes: the detector itself if it can, else the landmark model."""
@@ -272,28 +287,3 @@ def _notes(found: int, estimated: int) -> list[str]:
     if estimated == found:
         return []
     return [f"{found - estimated} of {found} hands found could not be estimated and were left out"]
-
-
-def load_hand_model(which: str | Path = "open") -> HandModel:
-    """A hand model by name ("open", "mano") or by the path of a MANO file."""
-    from hamer.assets import require_original
-    from hamer.checkpoints.hand_files import load_open_hand, read_mano
-
-    if str(which) == "open":
-        return HandModel(load_open_hand())
-    return HandModel(read_mano(require_original("mano") if str(which) == "mano" else Path(which)))
-
-
-def check_network(weights: str | Path) -> None:
-    """Raise where a checkpoint or its configuration is missing or no checkpoint, without loading it."""
-    from hamer.models.loading import check_hamer
-
-    check_hamer(weights)
-
-
-def load_network(weights: str | Path, device: str = "auto", precision: Precision = "float32") -> HAMER:
-    """A HAMER network from a checkpoint, on its device, in evaluation mode."""
-    from hamer.models import load_hamer
-
-    network, _config = load_hamer(weights, device=pick_device(device), precision=precision)
-    return network

@@ -1,0 +1,95 @@
+"""The hands of several pictures in one row, and parameters for them: what estimators work on. N hands."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from hamer.geometry.cameras import undistort_with_camera
+from hamer.structures import Camera, HandBoxes
+
+
+@dataclass
+class Estimate:
+    """Parameters of N hands, right-hand convention: rotation matrices, betas, translation (N, 3) metres, valid (N,).
+
+    `global_orient` (N, 3, 3), `hand_pose` (N, 15, 3, 3), `betas` (N, 10).
+    """
+
+    global_orient: torch.Tensor
+    hand_pose: torch.Tensor
+    betas: torch.Tensor
+    translation: torch.Tensor
+    valid: torch.Tensor
+
+    def completed(self, other: Estimate) -> Estimate:
+        """These parameters, with the other's where these are not valid."""
+
+        def pick(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+            return torch.where(self.valid.reshape(-1, *[1] * (a.ndim - 1)), a, b)
+
+        return Estimate(
+            pick(self.global_orient, other.global_orient),
+            pick(self.hand_pose, other.hand_pose),
+            pick(self.betas, other.betas),
+            pick(self.translation, other.translation),
+            self.valid | other.valid,
+        )
+
+
+@dataclass
+class FlatHands:
+    """The hands of several pictures in one row: arrays of N, and the picture that each belongs to."""
+
+    picture_index: np.ndarray
+    hands: HandBoxes
+    camera_matrix: torch.Tensor  # (N, 3, 3)
+    keypoints_2d: torch.Tensor  # (N, 21, 3) undistorted px and confidence, NaN where the detector gave none
+
+    @classmethod
+    def of(cls, cameras: Sequence[Camera], found: Sequence[HandBoxes]) -> FlatHands:
+        """All hands `found` in pictures that were taken by `cameras`."""
+        index = np.repeat(np.arange(len(found)), [len(f) for f in found])
+        matrices = torch.from_numpy(np.stack([cameras[int(i)].matrix for i in index])).float()
+        points = torch.from_numpy(np.concatenate([_undistorted(f, c) for f, c in zip(found, cameras, strict=True)]))
+        return cls(index, _concatenated(found), matrices, points.float())
+
+    def __len__(self) -> int:
+        return len(self.hands)
+
+    @property
+    def mirror(self) -> torch.Tensor:
+        """(N, 3): what a vector of each hand's camera frame is multiplied by to get to the right-hand convention."""
+        sign = torch.from_numpy(np.where(self.hands.is_right, 1.0, -1.0)).float()
+        return torch.stack([sign, torch.ones_like(sign), torch.ones_like(sign)], -1)
+
+
+def _undistorted(found: HandBoxes, camera: Camera) -> np.ndarray:
+    if found.keypoints_2d is None:
+        return np.full((len(found), 21, 3), np.nan, np.float32)
+    points = found.keypoints_2d.copy()
+    points[..., :2] = undistort_with_camera(points[..., :2], camera)
+    return points
+
+
+def _concatenated(found: Sequence[HandBoxes]) -> HandBoxes:
+    """All hands in one row; keypoints are NaN for those whose detector gave none."""
+
+    def points(name: str) -> np.ndarray | None:
+        if all(getattr(f, name) is None for f in found if len(f)):
+            return None
+        blank = (21, 3)
+        return np.concatenate(
+            [np.full((len(f), *blank), np.nan) if getattr(f, name) is None else getattr(f, name) for f in found]
+        )
+
+    return HandBoxes(
+        np.concatenate([f.boxes for f in found]),
+        np.concatenate([f.is_right for f in found]),
+        np.concatenate([f.scores for f in found]),
+        points("keypoints_2d"),
+        points("keypoints_3d"),
+    )

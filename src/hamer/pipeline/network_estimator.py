@@ -1,0 +1,202 @@
+"""Hands from crops by a network, refined by the detector's keypoints where that is asked for."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from hamer.crops import CropBatch
+from hamer.fitting import FitOptions, HandPose
+from hamer.geometry.cameras import solve_translation, undistort_with_camera
+from hamer.hand_models import HandModel
+from hamer.models.devices import exact_float32, free_memory
+from hamer.pipeline.assembly import assemble
+from hamer.pipeline.estimators import fit_estimate
+from hamer.pipeline.flat_hands import Estimate, FlatHands
+from hamer.pipeline.network_inputs import NetworkInputs
+from hamer.pipeline.pictures import Picture
+from hamer.structures import Camera, Hand, HandBoxes
+
+if TYPE_CHECKING:
+    from hamer.models.hamer import HAMER
+
+logger = logging.getLogger(__name__)
+
+
+class OnDemand:
+    """A network that is loaded when it is first asked for, and can be released until it is asked for again."""
+
+    def __init__(self, load: Callable[[], HAMER]) -> None:
+        self._load = load
+        self._network: HAMER | None = None
+
+    def get(self) -> HAMER:
+        """The network, in evaluation mode."""
+        if self._network is None:
+            self._network = self._load().eval()
+        return self._network
+
+    def release(self) -> None:
+        """Free the network's memory."""
+        self._network = None
+        free_memory()
+
+
+class NetworkEstimator:
+    """Hands from crops by HAMER, optionally refined by the detector's keypoints.
+
+    Args:
+        network: a `hamer.models.HAMER` on its device, or how to get it.
+        rescale_factor: how much of the hand's surroundings a crop shows, times the box; None for what the network was
+            trained with (`NetworkInputs.of`).
+        batch_size: crops a forward pass.
+        refine: fit the result to the detector's keypoints where there are any. Hands for which the network gives numbers
+            that are not finite are then fitted from the keypoints alone.
+        options: of that fit.
+        target: the hand that results are to be of, where it is not the network's own: rotations are carried over (both
+            hands' rest axes mean the same), the shape starts from the target's mean and comes from the keypoints.
+        title: what results call the network.
+    """
+
+    def __init__(
+        self,
+        network: HAMER | OnDemand,
+        *,
+        rescale_factor: float | None = None,
+        batch_size: int = 8,
+        refine: bool = False,
+        options: FitOptions | None = None,
+        target: HandModel | None = None,
+        title: str = "hamer",
+    ) -> None:
+        self._source = network if isinstance(network, OnDemand) else OnDemand(lambda: network)
+        self._own_hand: HandModel | None = None
+        self._inputs: NetworkInputs | None = None
+        self._rescale_factor = rescale_factor
+        self.target = None if target is None else target.eval()
+        self.batch_size = batch_size
+        self.refine = refine
+        self.options = options or FitOptions()
+        self.title = title
+
+    @property
+    def name(self) -> str:
+        """What results say of how they were made; loads nothing."""
+        hand = "" if self.target is None else f" ({self.target.name} hand)"
+        return self.title + (" + keypoint refinement" if self.refine else "") + hand
+
+    @property
+    def hand_model(self) -> HandModel:
+        """The hand of the results, on the CPU, where these are put together: `target`, else that of the training."""
+        return self.target or self._network_hand
+
+    @property
+    def inputs(self) -> NetworkInputs:
+        """How the network sees a hand."""
+        if self._inputs is None:
+            self._inputs = NetworkInputs.of(self._source.get(), self._rescale_factor)
+        return self._inputs
+
+    @property
+    def uses_landmarks(self) -> bool:
+        """Whether results are better for hands of which the detector gives joints."""
+        return self.refine or self.inputs.takes_landmarks
+
+    @property
+    def _network_hand(self) -> HandModel:
+        if self._own_hand is None:
+            self._own_hand = HandModel(self._source.get().mano.arrays).eval()
+        return self._own_hand
+
+    @property
+    def _carries_over(self) -> bool:
+        """Whether results are of another hand than the network's."""
+        ours, theirs = self.hand_model.arrays, self._network_hand.arrays
+        return self.target is not None and not np.array_equal(ours.v_template, theirs.v_template)
+
+    def load(self) -> None:
+        """Load the network now, if it is not loaded."""
+        self._source.get()
+
+    def release(self) -> None:
+        """Free the network; the next call loads it again."""
+        self._source.release()
+
+    def __call__(
+        self, pictures: Sequence[Picture], cameras: Sequence[Camera], found: Sequence[HandBoxes]
+    ) -> list[list[Hand]]:
+        """See `Estimator`. A hand whose box no crop can be made of (a point, or far outside) is left out."""
+        if not any(len(f) for f in found):
+            return [[] for _ in found]
+        found = [f[self.inputs.can_be_cropped(f.boxes)] for f in found]
+        if not any(len(f) for f in found):
+            return [[] for _ in found]
+        flat = FlatHands.of(cameras, found)
+        estimate = self.predict(pictures, flat, cameras)
+        if self.refine and flat.hands.keypoints_2d is not None:
+            estimate = self._refined(estimate, flat)
+        return assemble(self.hand_model, estimate, flat, cameras, len(found))
+
+    def _refined(self, estimate: Estimate, flat: FlatHands) -> Estimate:
+        """The estimate fitted to the keypoints; what cannot be fitted stays as it is."""
+        known = torch.where(estimate.valid, 1.0, torch.nan)[:, None]  # NaN: that hand is fitted without a start
+        initial = HandPose(
+            estimate.global_orient * known[:, None],
+            estimate.hand_pose * known[:, None, None],
+            estimate.betas * known,
+            estimate.translation,
+        )
+        options = self.options
+        if self._carries_over:  # nothing is known of the target's betas yet
+            options = replace(options, stay_betas=options.sigma_betas)
+        return fit_estimate(self.hand_model, flat, options, initial).completed(estimate)
+
+    @torch.inference_mode()
+    def predict(self, pictures: Sequence[Picture], flat: FlatHands, cameras: Sequence[Camera]) -> Estimate:
+        """The network's own word on every hand, before any refinement."""
+        network = self._source.get()
+        images = [p.rgb for p in pictures]
+        parts: list[dict[str, torch.Tensor]] = []
+        for start in range(0, len(flat), self.batch_size):
+            chunk = slice(start, start + self.batch_size)
+            hands = flat.hands[chunk]
+            crops = self.inputs.crops(images, flat.picture_index[chunk], hands)
+            with exact_float32():
+                parts.append(_kept(network(self.inputs.batch(crops, hands, network.device)), crops))
+        merged = {key: torch.cat([part[key] for part in parts]) for key in parts[0]}
+        orient, pose, betas = merged["global_orient"][:, 0], merged["hand_pose"], merged["betas"]
+        joints = merged["joints"]
+        if self._carries_over:
+            betas = torch.zeros_like(betas)
+            joints = self.hand_model.joints(orient, pose, betas)
+        translation = _translations(joints, merged["points"], flat, cameras)
+        valid = torch.isfinite(translation).all(-1) & torch.isfinite(joints).flatten(1).all(-1)
+        valid &= torch.isfinite(betas).all(-1)
+        if not bool(valid.all()):
+            logger.warning(
+                "%s gave numbers that are not finite for %d of %d hands", self.title, (~valid).sum(), len(valid)
+            )
+        return Estimate(orient, pose, betas, translation, valid)
+
+
+def _kept(output: dict[str, Any], crops: CropBatch) -> dict[str, torch.Tensor]:
+    """What is needed of a forward pass, float32 on the CPU; `points` (N, 21, 2) are px of the pictures."""
+    kept = {k: output["pred_mano_params"][k].float().cpu() for k in ("global_orient", "hand_pose", "betas")}
+    in_crop = (output["pred_keypoints_2d"].float().cpu().numpy() + 0.5) * crops.img.shape[-1]
+    points = torch.from_numpy(crops.to_picture(in_crop)).float()
+    return {**kept, "joints": output["pred_keypoints_3d"].float().cpu(), "points": points}
+
+
+def _translations(
+    joints: torch.Tensor, points: torch.Tensor, flat: FlatHands, cameras: Sequence[Camera]
+) -> torch.Tensor:
+    """(N, 3): where each hand stands so that its joints project where the network saw them, right-hand convention."""
+    mirror = flat.mirror
+    pairs = zip(points.numpy(), flat.picture_index, strict=True)
+    undistorted = torch.from_numpy(np.stack([undistort_with_camera(p, cameras[int(i)]) for p, i in pairs]))
+    return solve_translation(joints * mirror[:, None], undistorted, flat.camera_matrix) * mirror

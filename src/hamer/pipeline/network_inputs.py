@@ -1,0 +1,109 @@
+"""What a network is fed with: crops of its own size and shape, and the landmarks that it may take beside them. N hands."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from hamer.crops import CropBatch, crop_pictures
+from hamer.crops.windows import can_be_cropped
+from hamer.structures import HandBoxes
+
+if TYPE_CHECKING:
+    from hamer.models.hamer import HAMER
+
+ORIGINAL_RESCALE_FACTOR = 2.0
+"""How much of a hand's surroundings the original's demo shows its network, times the box."""
+
+LEAST_CONFIDENCE = 0.2
+"""Mean confidence of a hand's points below which they show something else: what the landmark model says of a box without a hand."""
+
+
+@dataclass(frozen=True)
+class NetworkInputs:
+    """How a network sees a hand.
+
+    Attributes:
+        size: side of the square crop, px.
+        bbox_shape: width and height whose aspect ratio a box takes first (`hamer.crops.crop_windows`).
+        rescale_factor: the crop's side over the box's.
+        takes_landmarks: the network has tokens for the 21 points of a landmark model.
+    """
+
+    size: int = 256
+    bbox_shape: tuple[int, int] = (192, 256)
+    rescale_factor: float = ORIGINAL_RESCALE_FACTOR
+    takes_landmarks: bool = False
+
+    @classmethod
+    def of(cls, network: HAMER, rescale_factor: float | None = None) -> NetworkInputs:
+        """What `network` was trained to see.
+
+        Args:
+            network: its configuration says the crop's side, `MODEL.BBOX_SHAPE`, `MODEL.RESCALE_FACTOR` (absent: the
+                original's 2.0) and `MODEL.LANDMARK_TOKENS`.
+            rescale_factor: of the caller's, instead of the configuration's.
+        """
+        model = network.cfg.get("MODEL", {})
+        if rescale_factor is None:
+            rescale_factor = float(model.get("RESCALE_FACTOR") or ORIGINAL_RESCALE_FACTOR)
+        width, height = model.get("BBOX_SHAPE") or network.config.bbox_shape
+        takes_landmarks = network.landmark_tokens is not None
+        return cls(network.config.image_size, (int(width), int(height)), rescale_factor, takes_landmarks)
+
+    def can_be_cropped(self, boxes: np.ndarray) -> np.ndarray:
+        """Which of the boxes (N, 4) xyxy px a crop can be made of, (N,) bool."""
+        return can_be_cropped(boxes, rescale_factor=self.rescale_factor, bbox_shape=self.bbox_shape)
+
+    def crops(self, images: Sequence[np.ndarray], picture_index: np.ndarray, hands: HandBoxes) -> CropBatch:
+        """Crops of hands in several pictures (see `hamer.crops.crop_pictures`)."""
+        return crop_pictures(
+            images,
+            picture_index,
+            hands.boxes,
+            hands.is_right,
+            rescale_factor=self.rescale_factor,
+            bbox_shape=self.bbox_shape,
+            size=self.size,
+        )
+
+    def batch(self, crops: CropBatch, hands: HandBoxes, device: torch.device | str | None) -> dict[str, Any]:
+        """The network's batch for `crops` of `hands`."""
+        batch = crops.to_batch(device)
+        if self.takes_landmarks:
+            batch["landmarks"] = torch.from_numpy(landmarks_in_crops(hands, crops)).to(device)
+        return batch
+
+
+def landmarks_in_crops(hands: HandBoxes, crops: CropBatch) -> np.ndarray:
+    """A landmark model's points as a network with landmark tokens takes them.
+
+    A point counts as known where the detector gave both its place in the picture, with some confidence, and its place in
+    3D: points of other models (ViTPose's have no depth) would not be of the kind that the network learned from. Nor
+    do points of a hand in which the landmark model does not believe count (`LEAST_CONFIDENCE`).
+
+    Returns:
+        (N, 21, 7) float32: x, y in crop widths from the crop's centre, confidence 0..1, X, Y, Z metres from the guess's own
+        wrist, axes of the camera, 1. A left hand's are mirrored, as its crop is. All seven are 0 for an unknown point.
+    """
+    tokens = np.zeros((len(hands), 21, 7), np.float32)
+    if hands.keypoints_2d is None or hands.keypoints_3d is None:
+        return tokens
+    points = hands.keypoints_2d.astype(np.float64)
+    guess = hands.keypoints_3d.astype(np.float64)
+    from_wrist = guess - guess[:, :1]
+    from_wrist[..., 0] *= np.where(hands.is_right, 1.0, -1.0)[:, None]
+    confidence = np.clip(np.nan_to_num(points[..., 2]), 0.0, 1.0)
+    known = np.isfinite(points).all(-1) & np.isfinite(from_wrist).all(-1) & (confidence > 0)
+    known &= (confidence.mean(-1) >= LEAST_CONFIDENCE)[:, None]
+    size = crops.img.shape[-1]
+    tokens[..., :2] = crops.to_crop(points[..., :2]) / size - 0.5
+    tokens[..., 2] = confidence
+    tokens[..., 3:6] = from_wrist
+    tokens[..., 6] = 1.0
+    tokens[~known] = 0.0
+    return tokens
