@@ -46,7 +46,9 @@ class Surface:
         self.faces = _triangles(self.faces, "faces", len(self.vertices))
         self.uv_faces = _triangles(self.uv_faces, "uv_faces", len(self.uv))
         if len(self.uv_faces) != len(self.faces):
-            raise ValueError(f"Surface.uv_faces must have a row for each of {len(self.faces)} faces, got {len(self.uv_faces)}")
+            raise ValueError(
+                f"Surface.uv_faces must have a row for each of {len(self.faces)} faces, got {len(self.uv_faces)}"
+            )
         self.labels = np.ascontiguousarray(self.labels, np.uint8)
         if self.labels.shape != (len(self.faces),):
             raise ValueError(f"Surface.labels must have shape ({len(self.faces)},), got {self.labels.shape}")
@@ -59,7 +61,9 @@ class Surface:
         if self.relief is not None:
             self.relief = np.ascontiguousarray(self.relief, np.float32)
             if self.relief.shape != (size, size):
-                raise ValueError(f"Surface.relief must have the texture's shape {(size, size)}, got {self.relief.shape}")
+                raise ValueError(
+                    f"Surface.relief must have the texture's shape {(size, size)}, got {self.relief.shape}"
+                )
         for name, value in (("gloss", self.gloss), ("scattering", self.scattering)):
             if value is not None and not 0 <= value <= 1:
                 raise ValueError(f"Surface.{name} must be in 0..1, got {value}")
