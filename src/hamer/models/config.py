@@ -2,18 +2,20 @@
 
 `HamerConfig.from_cfg` reads the original's keys (`MODEL.BACKBONE.TYPE: vit` is ViT-H). Other sizes are written with
 keys that the original does not have: `TYPE: vit_s` (`vit_b`, `vit_l`, `vit_h`), or `EMBED_DIM`, `DEPTH`, `NUM_HEADS`
-one by one.
+one by one. So are a convolutional stem (`BACKBONE.STEM`), square input (`BACKBONE.IMAGE_SIZE`), tokens of a landmark
+model's points (`MODEL.LANDMARK_TOKENS`) and maps that are learned beside (`MODEL.DENSE_HEAD`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from hamer.configs.node import ConfigNode
 
 ViTSize = Literal["S", "B", "L", "H"]
+Part = TypeVar("Part", "LandmarkConfig", "DenseConfig")
 
 # width, depth, heads, stochastic depth: the ViTs of Dosovitskiy et al. (2021); rates as ViTPose trains them (Xu et al.
 # 2022)
@@ -30,6 +32,9 @@ class ViTConfig:
     """A plain vision transformer over patches of a picture of `image_size` (height, width) pixels.
 
     `patch_padding` zero pixels surround the picture before it is cut: the grid stays image_size / patch_size, shifted.
+    `stem`: channels of convolutions that halve the picture one after the other, in the place of the cut into patches
+    (Xiao et al., "Early Convolutions Help Transformers See Better", 2021); a network that learns from few pictures needs
+    it. None: patches, as published.
     """
 
     width: int = 1280
@@ -41,9 +46,15 @@ class ViTConfig:
     patch_padding: int = 2
     drop_path_rate: float = 0.55
     gradient_checkpointing: bool = False
+    stem: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
         _check_positive(self, "width", "depth", "heads", "patch_size")
+        if self.stem is not None and 2 ** len(self.stem) != self.patch_size:
+            raise ValueError(
+                f"ViTConfig.stem must have one entry a halving, {self.patch_size.bit_length() - 1} for patch_size "
+                f"{self.patch_size}, got {self.stem}"
+            )
         if self.width % self.heads:
             raise ValueError(f"ViTConfig.width must be a multiple of heads, got width {self.width}, heads {self.heads}")
         if any(side % self.patch_size for side in self.image_size):
@@ -84,11 +95,34 @@ class DecoderConfig:
 
 
 @dataclass(frozen=True)
+class LandmarkConfig:
+    """Tokens of a landmark model's 21 points beside those of the picture: `depth` blocks of `heads` heads mix them."""
+
+    depth: int = 3
+    heads: int = 4
+
+    def __post_init__(self) -> None:
+        _check_positive(self, "depth", "heads")
+
+
+@dataclass(frozen=True)
+class DenseConfig:
+    """Maps learned beside the hand, on `side` x `side` cells of the crop; `width` channels before the last layer."""
+
+    width: int = 64
+    side: int = 32
+
+    def __post_init__(self) -> None:
+        _check_positive(self, "width", "side")
+
+
+@dataclass(frozen=True)
 class HamerConfig:
     """A whole network: `image_size` px is the side of the square crop, of which the backbone sees the middle columns.
 
     `focal_length` px is that of the assumed camera for a crop; `with_discriminator` adds the training's adversary, so
-    that the tensors are those of a training checkpoint.
+    that the tensors are those of a training checkpoint. `landmarks`: the head also reads a landmark model's points;
+    `dense`: auxiliary maps for training. Both are None in the published network.
     """
 
     backbone: ViTConfig = field(default_factory=ViTConfig)
@@ -96,6 +130,8 @@ class HamerConfig:
     image_size: int = 256
     focal_length: float = 5000.0
     with_discriminator: bool = False
+    landmarks: LandmarkConfig | None = None
+    dense: DenseConfig | None = None
 
     def __post_init__(self) -> None:
         height, width = self.backbone.image_size
@@ -109,6 +145,21 @@ class HamerConfig:
                 f"HamerConfig.head.context_dim must equal the backbone's width {self.backbone.width}, got "
                 f"{self.head.context_dim}; set MODEL.MANO_HEAD.TRANSFORMER_DECODER.context_dim"
             )
+        if self.landmarks is not None and self.backbone.width % self.landmarks.heads:
+            raise ValueError(
+                f"MODEL.LANDMARK_TOKENS.HEADS must divide the backbone's width {self.backbone.width}, got "
+                f"{self.landmarks.heads}"
+            )
+        if self.dense is not None and self.dense.side % self.backbone.grid[0]:
+            raise ValueError(
+                f"MODEL.DENSE_HEAD.SIDE must be a multiple of the feature map's {self.backbone.grid[0]} rows, got "
+                f"{self.dense.side}"
+            )
+
+    @property
+    def bbox_shape(self) -> tuple[int, int]:
+        """The shape (width, height) that a hand's box is widened to before it is cropped, as the backbone sees it."""
+        return self.backbone.image_size[1], self.backbone.image_size[0]
 
     @classmethod
     def of_size(cls, size: ViTSize, *, decoder_depth: int = 6, with_discriminator: bool = False) -> HamerConfig:
@@ -141,6 +192,8 @@ class HamerConfig:
             image_size=int(model.get("IMAGE_SIZE", 256)),
             focal_length=float(cfg.get("EXTRA", {}).get("FOCAL_LENGTH", 5000)),
             with_discriminator=float(cfg.get("LOSS_WEIGHTS", {}).get("ADVERSARIAL", 0)) > 0,
+            landmarks=_part_from_cfg(LandmarkConfig, model, "LANDMARK_TOKENS"),
+            dense=_part_from_cfg(DenseConfig, model, "DENSE_HEAD"),
         )
 
     def to_cfg(self) -> ConfigNode:
@@ -154,6 +207,8 @@ class HamerConfig:
                     "IMAGE_SIZE": self.image_size,
                     "BBOX_SHAPE": [self.backbone.image_size[1], self.backbone.image_size[0]],
                     "BACKBONE": {"TYPE": "vit", **_vit_to_cfg(self.backbone)},
+                    **_part_to_cfg("LANDMARK_TOKENS", self.landmarks),
+                    **_part_to_cfg("DENSE_HEAD", self.dense),
                     "MANO_HEAD": {
                         "TYPE": "transformer_decoder",
                         "IEF_ITERS": self.head.ief_iters,
@@ -177,6 +232,7 @@ _VIT_KEYS = {
     "DROP_PATH_RATE": "drop_path_rate",
     "GRADIENT_CHECKPOINTING": "gradient_checkpointing",
 }
+_VIT_TUPLES = {"IMAGE_SIZE": "image_size", "STEM": "stem"}
 _DECODER_KEYS = {
     "depth": "depth",
     "heads": "heads",
@@ -196,11 +252,34 @@ def _vit_from_cfg(backbone: Mapping[str, Any]) -> ViTConfig:
     if kind not in sizes:
         raise ValueError(f"MODEL.BACKBONE.TYPE must be one of {', '.join(sizes)}, got {backbone.get('TYPE')!r}")
     changes = {mine: backbone[key] for key, mine in _VIT_KEYS.items() if key in backbone}
+    for key, mine in _VIT_TUPLES.items():
+        if backbone.get(key) is not None:
+            changes[mine] = tuple(int(v) for v in backbone[key])
     return ViTConfig.of_size(sizes[kind], **changes)  # type: ignore[arg-type]
 
 
 def _vit_to_cfg(backbone: ViTConfig) -> dict[str, Any]:
-    return {key: getattr(backbone, mine) for key, mine in _VIT_KEYS.items()}
+    """Keys of our own appear only where a network differs from the published form."""
+    plain = {key: getattr(backbone, mine) for key, mine in _VIT_KEYS.items()}
+    default = ViTConfig()
+    ours = {key: getattr(backbone, mine) for key, mine in _VIT_TUPLES.items()}
+    return plain | {key: list(v) for key, v in ours.items() if v != getattr(default, _VIT_TUPLES[key])}
+
+
+def _part_from_cfg(kind: type[Part], model: Mapping[str, Any], key: str) -> Part | None:
+    """An optional part of the network, its fields in capitals; None where the key is absent or null."""
+    values = model.get(key)
+    if values is None:
+        return None
+    known = {entry.name.upper(): entry.name for entry in fields(kind)}
+    unknown = sorted(set(values) - set(known))
+    if unknown:
+        raise ValueError(f"MODEL.{key}.{unknown[0]} is not known; known are {', '.join(known)}")
+    return kind(**{known[name]: value for name, value in values.items()})
+
+
+def _part_to_cfg(key: str, part: LandmarkConfig | DenseConfig | None) -> dict[str, Any]:
+    return {} if part is None else {key: {entry.name.upper(): getattr(part, entry.name) for entry in fields(part)}}
 
 
 def _decoder_from_cfg(decoder: Mapping[str, Any], ief_iters: int) -> DecoderConfig:

@@ -19,7 +19,9 @@ from hamer.configs.node import ConfigNode
 from hamer.geometry.cameras import perspective_projection, pred_cam_to_translation
 from hamer.hand_models.arrays import HandModelArrays
 from hamer.models.config import HamerConfig
+from hamer.models.dense_head import DenseHead
 from hamer.models.discriminator import Discriminator
+from hamer.models.landmark_tokens import LandmarkTokens
 from hamer.models.mano_head import MANOTransformerDecoderHead, neutral_mean_params, read_mean_params
 from hamer.models.mano_wrapper import MANO
 from hamer.models.vit import ViT
@@ -54,6 +56,9 @@ class HAMER(nn.Module):
         self.register_buffer("initialized", torch.tensor(False))
         self.backbone = ViT(self.config.backbone)
         self.mano_head = MANOTransformerDecoderHead(self.config.head, mean_params)
+        width, tokens, dense = self.config.backbone.width, self.config.landmarks, self.config.dense
+        self.landmark_tokens = None if tokens is None else LandmarkTokens(width, tokens.depth, tokens.heads)
+        self.dense_head = None if dense is None else DenseHead(width, self.config.backbone.grid[0], dense)
         if self.config.with_discriminator:
             self.discriminator = Discriminator()
         self.mano = mano if mano is not None else _mano_from_cfg(self.cfg)
@@ -76,26 +81,33 @@ class HAMER(nn.Module):
         """Hands from crops.
 
         Args:
-            batch: `img` (B, 3, 256, 256), normalised RGB; other entries are ignored.
+            batch: `img` (B, 3, S, S), normalised RGB, S = 256 for the published network; `landmarks` (B, 21, 7) for a network
+                that reads them (`hamer.models.landmark_tokens`; without it none is known); other entries are ignored.
 
         Returns:
             `pred_cam` (B, 3) scale and translation (s, tx, ty) in the crop; `pred_cam_t` (B, 3) metres, for
             `focal_length` (B, 2) px in a 256-pixel crop; `pred_mano_params`: `global_orient` (B, 1, 3, 3), `hand_pose`
             (B, 15, 3, 3), `betas` (B, 10); `pred_keypoints_3d` (B, 21, 3) and `pred_vertices` (B, V, 3) metres, without
-            the translation; `pred_keypoints_2d` (B, 21, 2) crop widths from the crop's centre.
+            the translation; `pred_keypoints_2d` (B, 21, 2) crop widths from the crop's centre. A network in training with
+            a dense head adds its maps (`hamer.models.dense_head`).
         """
-        return self.hands(self.features(batch["img"]))
+        features = self.features(batch["img"])
+        output = self.hands(features, batch.get("landmarks"))
+        return output if self.dense_head is None else output | self.dense_head(features)
 
     def features(self, image: Tensor) -> Tensor:
-        """The backbone's feature map (B, C, 16, 12) of crops (B, 3, 256, 256), of which it sees the middle columns."""
+        """The backbone's feature map (B, C, rows, columns) of crops (B, 3, S, S), of which it sees the middle columns."""
         image = self._checked(image)
         margin = (self.config.image_size - self.config.backbone.image_size[1]) // 2
         return self.backbone(image[..., margin : image.shape[-1] - margin])
 
-    def hands(self, features: Tensor) -> dict[str, Any]:
-        """What `forward` returns, from the feature map."""
+    def hands(self, features: Tensor, landmarks: Tensor | None = None) -> dict[str, Any]:
+        """What `forward` returns, from the feature map and, where the network reads them, a landmark model's points."""
+        tokens = None
+        if self.landmark_tokens is not None:
+            tokens = self.landmark_tokens(features, landmarks).to(self.mano_head.init_cam.dtype)
         with _no_autocast(features.device):  # millimetres do not survive half precision here
-            parameters, pred_cam = self.mano_head(features.to(self.mano_head.init_cam.dtype))
+            parameters, pred_cam = self.mano_head(features.to(self.mano_head.init_cam.dtype), tokens)
             return self._decode(parameters, pred_cam)
 
     def forward_step(self, batch: Mapping[str, Tensor], train: bool = False) -> dict[str, Any]:

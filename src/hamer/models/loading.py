@@ -16,11 +16,11 @@ import torch
 from torch import Tensor
 
 from hamer.assets.places import find_original
-from hamer.checkpoints.hand_files import arrays_from_state_dict
+from hamer.checkpoints.hand_files import arrays_from_state_dict, load_open_hand
 from hamer.checkpoints.name_tables import backbone_table
 from hamer.checkpoints.weights import Weights, check_fit, read_weights, require_finite
 from hamer.configs.node import ConfigNode
-from hamer.configs.reader import default_checkpoint, finish, from_mapping, read_yaml
+from hamer.configs.reader import OPEN_HAND, default_checkpoint, finish, from_mapping, read_yaml
 from hamer.errors import WeightsError
 from hamer.models.hamer import HAMER
 from hamer.models.mano_head import neutral_mean_params
@@ -35,7 +35,14 @@ logger = logging.getLogger(__name__)
 MAY_MISS = ("mano.", "discriminator.", "initialized")
 # Beginnings of names that only the file has: other versions of smplx keep more buffers, and an adversary that the
 # configuration does not ask for is left out.
-MAY_EXCEED = ("mano.", "discriminator.", "keypoint_3d_loss.", "keypoint_2d_loss.", "mano_parameter_loss.")
+MAY_EXCEED = (
+    "mano.",
+    "discriminator.",
+    "dense_head.",
+    "keypoint_3d_loss.",
+    "keypoint_2d_loss.",
+    "mano_parameter_loss.",
+)
 
 
 def _located(path: str | Path | None) -> Path:
@@ -126,13 +133,16 @@ def find_config(weights: Weights) -> ConfigNode:
 
 
 def inference_config(cfg: ConfigNode) -> ConfigNode:
-    """A frozen copy without the training's start weights, and with the crop shape that inference uses, [192, 256]."""
+    """A frozen copy without what only training needs (start weights, auxiliary maps), and with the shape of crops that
+    inference uses: [192, 256], or what the backbone sees where it says so.
+    """
     cfg = cfg.clone()
     cfg.defrost()
     backbone = cfg.MODEL.setdefault("BACKBONE", {"TYPE": "vit"})
-    if str(backbone.get("TYPE", "vit")).startswith("vit"):
-        cfg.MODEL.setdefault("BBOX_SHAPE", [192, 256])
+    if str(backbone.get("TYPE", "vit")).startswith("vit") and cfg.MODEL.get("BBOX_SHAPE") is None:
+        cfg.MODEL["BBOX_SHAPE"] = list(backbone.get("IMAGE_SIZE", [256, 192]))[::-1]
     backbone.pop("PRETRAINED_WEIGHTS", None)
+    cfg.MODEL.pop("DENSE_HEAD", None)
     cfg.freeze()
     return cfg
 
@@ -171,9 +181,11 @@ def _network(weights: Weights, cfg: ConfigNode, device: str | torch.device | Non
 
 
 def _mano(weights: Weights, cfg: ConfigNode) -> MANO:
-    """The hand of the checkpoint's buffers, which are those that it was trained with, else of the MANO file."""
+    """The hand of the checkpoint's buffers, which are those that it was trained with, else the open hand or the MANO file."""
     if any(name.startswith("mano.v_template") for name in weights.tensors):
         return MANO(arrays_from_state_dict(weights.tensors))
+    if cfg.MANO.MODEL_PATH == OPEN_HAND:
+        return MANO(load_open_hand())
     places = [Path(cfg.MANO.MODEL_PATH), *(parent / "data" / "mano" for parent in weights.path.absolute().parents[:3])]
     return MANO(next((place for place in places if place.exists()), places[0]))
 

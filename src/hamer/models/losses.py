@@ -7,7 +7,7 @@ the configuration mean the same.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float, Shaped
 from torch import Tensor, nn
 
 from hamer.geometry.rotations import aa_to_rotmat
+from hamer.models.dense_losses import heatmap_loss, part_loss
 
 
 def keypoint_2d_loss(
@@ -59,6 +60,20 @@ def parameter_loss(
     return (has_target.to(per_hand.dtype) * per_hand).sum()
 
 
+def vertex_loss(
+    predicted: Float[Tensor, "B V 3"], target: Float[Tensor, "B V 3"], has_target: Shaped[Tensor, "B"]
+) -> Float[Tensor, ""]:
+    """Absolute differences of vertices that are relative to their roots, a mean over a hand's vertices, summed over hands.
+
+    Args:
+        predicted: metres.
+        target: metres.
+        has_target: 1 or 0.
+    """
+    per_hand = (predicted - target).abs().sum(-1).mean(-1)
+    return (has_target.to(per_hand.dtype) * per_hand).sum()
+
+
 def generator_loss(scores: Float[Tensor, "B scores"]) -> Float[Tensor, ""]:
     """How far the discriminator's scores of estimated hands are from 1: summed over scores, mean over hands."""
     return (scores - 1).square().sum() / scores.shape[0]
@@ -73,7 +88,12 @@ def discriminator_loss(estimated: Float[Tensor, "B scores"], captured: Float[Ten
 
 
 def compute_loss(
-    output: Mapping[str, Any], batch: Mapping[str, Any], weights: Mapping[str, float], *, root: int = 0
+    output: Mapping[str, Any],
+    batch: Mapping[str, Any],
+    weights: Mapping[str, float],
+    *,
+    root: int = 0,
+    hand: Callable[..., Any] | None = None,
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """The weighted loss of a forward pass, without the adversarial term.
 
@@ -81,25 +101,66 @@ def compute_loss(
         output: what `HAMER.forward` returns.
         batch: `keypoints_2d` (B, 21, 3), `keypoints_3d` (B, 21, 4), and per parameter name in `mano_params`
             (axis-angle or matrices), `has_mano_params` (B,), `mano_params_is_axis_angle` (B,).
-        weights: `cfg.LOSS_WEIGHTS`: KEYPOINTS_2D, KEYPOINTS_3D, GLOBAL_ORIENT, HAND_POSE, BETAS.
-        root: joint that 3D keypoints are relative to.
+        weights: `cfg.LOSS_WEIGHTS`: KEYPOINTS_2D, KEYPOINTS_3D, GLOBAL_ORIENT, HAND_POSE, BETAS; and, where they are above
+            0, VERTICES, and HEATMAPS and PARTS of a network with a dense head.
+        root: joint that 3D keypoints and vertices are relative to.
+        hand: the network's hand layer, for VERTICES.
 
     Returns:
         the weighted sum, and the unweighted parts with it under the original's names (`loss`, `loss_keypoints_2d` ...),
         detached.
+
+    Raises:
+        ValueError: a weight asks for maps that the network does not have, or labels that the batch does not have.
     """
     parts = {
         "keypoints_2d": keypoint_2d_loss(output["pred_keypoints_2d"], batch["keypoints_2d"]),
         "keypoints_3d": keypoint_3d_loss(output["pred_keypoints_3d"], batch["keypoints_3d"], root=root),
     }
+    truth: dict[str, Tensor] = {}
     for name, predicted in output["pred_mano_params"].items():
         target = batch["mano_params"][name].to(predicted.dtype)
         if name != "betas":
             target = as_rotmat(target, batch["mano_params_is_axis_angle"][name])
         has_target = batch["has_mano_params"][name]
         parts[name] = parameter_loss(predicted.flatten(1), target.reshape(len(target), -1), has_target)
+        truth[name] = target
+    if weights.get("VERTICES", 0) > 0:
+        parts["vertices"] = _vertices(output, truth, batch["has_mano_params"], root, hand)
+    parts |= _dense(output, batch, weights)
     total = torch.stack([weights[name.upper()] * value for name, value in parts.items()]).sum()
     return total, {"loss": total.detach()} | {f"loss_{name}": value.detach() for name, value in parts.items()}
+
+
+def _vertices(
+    output: Mapping[str, Any], truth: Mapping[str, Tensor], has: Mapping[str, Tensor], root: int, hand: Callable[..., Any] | None
+) -> Tensor:
+    """`vertex_loss` of an output; the true vertices are the hand's under the true parameters."""
+    assert hand is not None, "LOSS_WEIGHTS.VERTICES needs the hand layer"
+    with torch.no_grad():
+        true = hand(**truth, pose2rot=False)
+    has_all = torch.stack([has[name].reshape(-1) > 0 for name in truth]).all(0)
+    joints, true_joints = output["pred_keypoints_3d"], true.joints
+    return vertex_loss(
+        output["pred_vertices"] - joints[:, root : root + 1], true.vertices - true_joints[:, root : root + 1], has_all
+    )
+
+
+def _dense(output: Mapping[str, Any], batch: Mapping[str, Any], weights: Mapping[str, float]) -> dict[str, Tensor]:
+    losses: dict[str, Tensor] = {}
+    if weights.get("HEATMAPS", 0) > 0:
+        losses["heatmaps"] = heatmap_loss(_maps(output, "pred_heatmaps", "HEATMAPS"), batch["keypoints_2d"])
+    if weights.get("PARTS", 0) > 0:
+        if "parts" not in batch:
+            raise ValueError("LOSS_WEIGHTS.PARTS above 0 needs labels, `parts` of the batch: set DATASETS.PARTS: true")
+        losses["parts"] = part_loss(_maps(output, "pred_parts", "PARTS"), batch["parts"])
+    return losses
+
+
+def _maps(output: Mapping[str, Any], name: str, key: str) -> Tensor:
+    if name not in output:
+        raise ValueError(f"LOSS_WEIGHTS.{key} must be 0 for a network without MODEL.DENSE_HEAD, which has no {name}")
+    return output[name]
 
 
 def as_rotmat(pose: Float[Tensor, "B ..."], is_axis_angle: Bool[Tensor, "B"]) -> Float[Tensor, "B J 3 3"]:

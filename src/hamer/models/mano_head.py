@@ -66,11 +66,12 @@ class MANOTransformerDecoderHead(nn.Module):
                 raise ValueError(f"mean parameter {key!r} must have shape ({n},), got {tuple(values.shape)}")
             self.register_buffer(name, values[None])
 
-    def forward(self, features: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+    def forward(self, features: Tensor, more: Tensor | None = None) -> tuple[dict[str, Tensor], Tensor]:
         """Parameters of hands, right-hand convention.
 
         Args:
             features: (B, C, rows, columns).
+            more: (B, M, C) further tokens to read beside them.
 
         Returns:
             parameters as rotation matrices, `global_orient` (B, 1, 3, 3), `hand_pose` (B, 15, 3, 3), `betas` (B, 10),
@@ -78,6 +79,8 @@ class MANOTransformerDecoderHead(nn.Module):
         """
         batch = features.shape[0]
         context = features.flatten(2).transpose(1, 2)
+        if more is not None:
+            context = torch.cat([context, more], dim=1)
         pose, betas, camera = (
             buffer.expand(batch, -1) for buffer in (self.init_hand_pose, self.init_betas, self.init_cam)
         )

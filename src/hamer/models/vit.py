@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 from hamer.models.config import ViTConfig
+from hamer.models.stem import ConvolutionalStem
 
 _EPS = 1e-6
 
@@ -101,7 +102,7 @@ class ViT(nn.Module):
         super().__init__()
         self.config = config
         rows, columns = config.grid
-        self.patch_embed = PatchEmbed(config)
+        self.patch_embed = PatchEmbed(config) if config.stem is None else ConvolutionalStem(config.stem, config.width)
         self.pos_embed = nn.Parameter(torch.zeros(1, rows * columns + 1, config.width))
         nn.init.trunc_normal_(self.pos_embed, std=0.02)
         rates = [config.drop_path_rate * i / max(config.depth - 1, 1) for i in range(config.depth)]

@@ -1,0 +1,64 @@
+"""Tokens of a landmark model's 21 points: what the head may read beside the picture's features.
+
+Made pictures look unlike photos; keypoints do not. A network that learns from made pictures therefore leans on the points
+that a landmark model found, while the picture tells where they are wrong. Letters: B hands, C channels.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from hamer.models.config import ViTConfig
+from hamer.models.vit import Block
+
+N_LANDMARKS, N_NUMBERS = 21, 7
+GUESS_SCALE = 10.0  # metres to decimetres: the numbers of the 3D guess become as large as those in the crop
+
+
+class LandmarkTokens(nn.Module):
+    """Points, their confidences and 3D guess, with the picture's features at each point, mixed by transformer blocks.
+
+    Args:
+        width: channels, those of the backbone.
+        depth, heads: of the blocks.
+    """
+
+    def __init__(self, width: int, depth: int, heads: int) -> None:
+        super().__init__()
+        self.numbers = nn.Linear(N_NUMBERS, width)
+        self.seen = nn.Linear(width, width)
+        self.joint = nn.Parameter(torch.randn(1, N_LANDMARKS, width) * 0.02)
+        self.absent = nn.Parameter(torch.zeros(1, 1, width))
+        config = ViTConfig(width=width, depth=depth, heads=heads, drop_path_rate=0.0)
+        self.blocks = nn.ModuleList(Block(config, 0.0) for _ in range(depth))
+        self.norm = nn.LayerNorm(width)
+
+    def forward(self, features: Tensor, landmarks: Tensor | None) -> Tensor:
+        """Tokens (B, 21, C) of points.
+
+        Args:
+            features: (B, C, rows, columns) of the square crop.
+            landmarks: (B, 21, 7): x, y in crop widths from the crop's centre; confidence 0..1; the 3D guess relative to its
+                wrist, metres, axes of the crop; 1 where the point is known, else 0. None: no point is known.
+
+        Raises:
+            ValueError: another shape.
+        """
+        if landmarks is None:
+            landmarks = features.new_zeros(len(features), N_LANDMARKS, N_NUMBERS)
+        if tuple(landmarks.shape) != (len(features), N_LANDMARKS, N_NUMBERS):
+            raise ValueError(
+                f"batch['landmarks'] must have shape ({len(features)}, {N_LANDMARKS}, {N_NUMBERS}), got "
+                f"{tuple(landmarks.shape)}"
+            )
+        landmarks = landmarks.to(features.dtype)
+        known = landmarks[..., 6:] > 0
+        scale = landmarks.new_tensor([1, 1, 1, GUESS_SCALE, GUESS_SCALE, GUESS_SCALE, 1])
+        at = F.grid_sample(features, 2 * landmarks[:, :, None, :2], align_corners=False)[..., 0].transpose(1, 2)
+        told = self.numbers(landmarks * scale) + self.seen(at)
+        tokens = torch.where(known, told, self.absent.to(told.dtype)) + self.joint
+        for block in self.blocks:
+            tokens = block(tokens)
+        return self.norm(tokens)
