@@ -133,7 +133,11 @@ def compute_loss(
 
 
 def _vertices(
-    output: Mapping[str, Any], truth: Mapping[str, Tensor], has: Mapping[str, Tensor], root: int, hand: Callable[..., Any] | None
+    output: Mapping[str, Any],
+    truth: Mapping[str, Tensor],
+    has: Mapping[str, Tensor],
+    root: int,
+    hand: Callable[..., Any] | None,
 ) -> Tensor:
     """`vertex_loss` of an output; the true vertices are the hand's under the true parameters."""
     assert hand is not None, "LOSS_WEIGHTS.VERTICES needs the hand layer"
