@@ -160,4 +160,4 @@ def test_a_run_continues_only_with_the_same_files(data: Path, monkeypatch: pytes
     files = _files(args, "vitdet")
     assert [f.name for f in files[-3:]] == ["hamer.ckpt", "model_final_f05665.pkl", "wholebody.pth"]
     assert all(identity(file) for file in files[-3:])
-    assert _files(argparse.Namespace(checkpoint="none", boxes=None, hand_model="open"), "mediapipe")[2:] == []
+    assert _files(argparse.Namespace(checkpoint="fit", boxes=None, hand_model="open"), "mediapipe")[2:] == []

@@ -176,7 +176,7 @@ def test_an_out_folder_that_cannot_be_made_is_named(
 
 
 def test_flags_without_effect_are_said(demo: Demo, capsys: pytest.CaptureFixture[str]) -> None:
-    assert demo("--precision", "int8", "--refine") == 0
+    assert demo("--precision", "int8", "--refine", "--checkpoint", "fit") == 0
     assert "--refine, --precision without effect" in capsys.readouterr().err
 
 

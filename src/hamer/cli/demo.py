@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hamer.cli.checkpoint_flag import WORDS, weights_of
 from hamer.cli.demo_flags import add_arguments, wrong_usage
 
 if TYPE_CHECKING:
@@ -30,9 +31,13 @@ examples:
   hamer demo --img_folder photos --out_folder out
   hamer demo --img_folder hand.jpg --out_folder out --side_view --save_mesh
   hamer demo --img_folder photos --out_folder out --boxes my_boxes.json
+  hamer demo --img_folder photos --out_folder out --checkpoint fit                        landmarks alone, without a network
   hamer demo --img_folder photos --out_folder out --checkpoint _DATA/hamer_ckpts/checkpoints/hamer.ckpt
   hamer demo --img_folder photos --out_folder out --body_detector vitdet --low_memory     the paper's route, in 4 GB
 """
+
+
+_SHEET_FACTOR = 2.0  # crop over box in the picture of a hand, as the original draws it
 
 
 def add_parser(subparsers: Any) -> None:
@@ -63,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
         return 2
     outputs = Outputs(
         side_view=args.side_view, full_frame=args.full_frame, save_mesh=args.save_mesh, html=args.html,
-        frame=args.frame, rescale_factor=args.rescale_factor,
+        frame=args.frame, rescale_factor=args.rescale_factor or _SHEET_FACTOR,
     )  # fmt: skip
     if args.threads:
         import torch
@@ -81,16 +86,11 @@ def run(args: argparse.Namespace) -> int:
 
 def _build(args: argparse.Namespace) -> HandReconstructor:
     """The reconstructor that the flags ask for; "auto" takes the original's files where they are present."""
-    from hamer.assets import find_original
     from hamer.pipeline import HandReconstructor
 
-    weights: Path | None
-    if args.checkpoint == "auto":
-        weights = find_original("hamer_checkpoint")
-    else:
-        weights = None if args.checkpoint == "none" else Path(args.checkpoint)
+    weights = weights_of(args.checkpoint)
     detector, options = _detector(args)
-    _note_idle_flags(args, has_network=weights is not None, detector=detector)
+    _note_idle_flags(args, weights=weights, detector=detector)
     return HandReconstructor.from_pretrained(
         weights,
         detector=detector,
@@ -150,7 +150,7 @@ def ways_without_files(args: argparse.Namespace) -> list[str]:
         return Path(name).is_file() or find_original(name) is not None
 
     bodies = [] if args.boxes or args.body_detector not in BODY_DETECTORS else [args.body_detector, "vitpose"]
-    needed = bodies if args.checkpoint in ("none", "auto") else [*bodies, args.checkpoint]
+    needed = bodies if args.checkpoint in WORDS else [*bodies, args.checkpoint]
     missing = [name for name in needed if not is_here(name)]
     ways = []
     if missing == [args.body_detector]:
@@ -165,19 +165,19 @@ def ways_without_files(args: argparse.Namespace) -> list[str]:
     return ways
 
 
-def _note_idle_flags(args: argparse.Namespace, *, has_network: bool, detector: str) -> None:
+def _note_idle_flags(args: argparse.Namespace, *, weights: str | Path | None, detector: str) -> None:
     """Say which flags have no effect in the way that is taken."""
     from hamer.detectors import BODY_DETECTORS
+    from hamer.weights import built_in
 
     searches_persons = detector in BODY_DETECTORS
     finder = "the hands are those of --boxes" if detector == "boxes" else f"{detector} finds the hands"
-    if has_network:
+    if isinstance(weights, Path):
         _note_idle({"--hand_model": args.hand_model != "open"}, "a network uses the hand model of its checkpoint")
-    else:
-        asked = {"--refine": args.refine, "--precision": args.precision != "float32"}
+    elif weights == "fit" or (weights is None and built_in() is None):
+        asked = {"--refine": args.refine is not None, "--precision": args.precision != "float32"}
         asked["--device"] = args.device not in ("auto", "cpu") and not searches_persons
-        reason = "there is no network here, and the built-in way runs on the CPU (--checkpoint names a network)"
-        _note_idle(asked, reason)
+        _note_idle(asked, "there is no network here, and fits run on the CPU (--checkpoint names a network)")
     if detector != "mediapipe":
         asked = {"--effort": args.effort != "normal", "--min_score": args.min_score is not None}
         _note_idle(asked, f"for mediapipe only, and {finder}")
@@ -235,14 +235,17 @@ def _options(args: argparse.Namespace, reconstructor: HandReconstructor, outputs
 
 
 def _files(args: argparse.Namespace, detector: str) -> list[Path]:
-    """The files that results depend on: those that flags name, and those of the original that are taken by themselves."""
+    """The files that results depend on: those that flags name, and those that are taken by themselves."""
     from hamer.assets import find_original
     from hamer.detectors import BODY_DETECTORS
+    from hamer.weights import built_in
 
     named = [Path(name) for name in (args.checkpoint, args.boxes, args.hand_model) if name]
     taken = ["hamer_checkpoint"] if args.checkpoint == "auto" else []
     taken += [detector, "vitpose"] if detector in BODY_DETECTORS else []
-    return named + [file for file in map(find_original, taken) if file is not None]
+    files = named + [file for file in map(find_original, taken) if file is not None]
+    own = built_in() if weights_of(args.checkpoint) in (None, "built-in") else None
+    return files if own is None else [*files, own]
 
 
 def _camera_of(args: argparse.Namespace) -> Any:

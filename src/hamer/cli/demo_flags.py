@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeAlias
 
+from hamer.cli.checkpoint_flag import HELP
 from hamer.detectors import hand_detectors
 
 Group: TypeAlias = argparse._ArgumentGroup
@@ -83,16 +84,19 @@ def _add_finding(group: Group, body_detector: str, suppression: bool) -> None:
 
 
 def _add_reconstruction(group: Group, checkpoint: str) -> None:
+    group.add_argument("--checkpoint", default=checkpoint, help=HELP)
     group.add_argument(
-        "--checkpoint", default=checkpoint,
-        help="HaMeR weights; 'none' for the built-in way; 'auto' takes hamer.ckpt where it is present, else the built-in way "
-        "(default: %(default)s)",
+        "--hand_model", default="open",
+        help="of the built-in network and of fits: open, mano, or a MANO file (default: open)",
     )  # fmt: skip
     group.add_argument(
-        "--hand_model", default="open", help="for the built-in way: open, mano, or a MANO file (default: open)"
-    )
-    group.add_argument("--refine", action="store_true", help="fit a network's result to the detector's keypoints")
-    group.add_argument("--rescale_factor", type=float, default=2.0, help="crop size over box size (default: 2.0)")
+        "--refine", action=argparse.BooleanOptionalAction,
+        help="fit a network's result to the detector's keypoints (default: the built-in network's yes, a checkpoint's no)",
+    )  # fmt: skip
+    group.add_argument(
+        "--rescale_factor", type=float,
+        help="crop size over box size (default: as the network was trained; 2.0 for the published one)",
+    )  # fmt: skip
     group.add_argument(
         "--focal_length",
         type=float,
@@ -118,7 +122,7 @@ def _add_reconstruction(group: Group, checkpoint: str) -> None:
         "--precision",
         default="float32",
         choices=["float32", "bfloat16", "float16", "int8"],
-        help="arithmetic of the HaMeR network (default: float32)",
+        help="arithmetic of the network that makes hands 3D (default: float32)",
     )
 
 
@@ -159,7 +163,7 @@ def wrong_usage(args: argparse.Namespace) -> str | None:
     for flag, number in (("batch_size", args.batch_size), ("threads", args.threads)):
         if number is not None and number < 1:
             return f"--{flag} must be at least 1, got {number}"
-    if not 0 < args.rescale_factor < math.inf:
+    if args.rescale_factor is not None and not 0 < args.rescale_factor < math.inf:
         return f"--rescale_factor must be positive and finite, got {args.rescale_factor}"
     for flag in ("min_score", "person_score", "keypoint_score"):
         score = getattr(args, flag)

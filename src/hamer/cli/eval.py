@@ -8,6 +8,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hamer.cli.checkpoint_flag import weights_of
 from hamer.cli.eval_flags import add_arguments, wrong_usage
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from hamer.evaluation.suite import EvaluationSuite, SuiteOptions
 
 _HELP = """\
-Evaluate a checkpoint, or the built-in way, on the paper's sets or on annotated photos of your own.
+Evaluate a checkpoint, or the network that comes with hamer, on the paper's sets or on annotated photos of your own.
 
 In the results folder there are:
   eval_regression.csv   the original's table; every run appends
@@ -28,7 +29,7 @@ examples:
   hamer eval --dataset FREIHAND-VAL,NEWDAYS-TEST-ALL
   hamer eval --dataset NEWDAYS-TEST-ALL --mode detector --body_detector vitdet
   hamer eval --dataset FREIHAND-VAL,HO3D-V3-VAL --datasets_file converted/datasets_eval.yaml
-  hamer eval --photos photos/photos.json --checkpoint none --mode detector
+  hamer eval --photos photos/photos.json --checkpoint built-in --mode detector
   hamer eval --dataset NEWDAYS-TEST-ALL --compare old.ckpt new.ckpt
 """
 
@@ -82,12 +83,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _options(args: argparse.Namespace) -> SuiteOptions:
-    from hamer.assets import find_original
     from hamer.evaluation.suite import SuiteOptions
 
-    checkpoint = find_original("hamer_checkpoint") if args.checkpoint == "auto" else _checkpoint(args.checkpoint)
     return SuiteOptions(
-        checkpoint=checkpoint, results_folder=args.results_folder, mode=args.mode, detector=args.body_detector,
+        checkpoint=weights_of(args.checkpoint), results_folder=args.results_folder, mode=args.mode, detector=args.body_detector,
         detector_options=_detector_options(args), hand_model=args.hand_model,
         device=args.device, precision=args.precision, batch_size=args.batch_size, num_workers=args.num_workers,
         shuffle=args.shuffle, log_freq=args.log_freq, exp_name=args.exp_name, max_hands=args.max_hands,
@@ -98,10 +97,6 @@ def _options(args: argparse.Namespace) -> SuiteOptions:
 def _detector_options(args: argparse.Namespace) -> dict[str, Any]:
     options = {} if args.threads is None else {"threads": args.threads}
     return options | ({"effort": args.effort} if args.body_detector == "mediapipe" else {})
-
-
-def _checkpoint(given: str) -> Path | None:
-    return None if given == "none" else Path(given)
 
 
 def _names(args: argparse.Namespace, suite: EvaluationSuite) -> list[str]:
@@ -141,7 +136,7 @@ def _compare_models(args: argparse.Namespace, options: SuiteOptions, names: list
 
     both: list[list[SetOutcome]] = []
     for given in args.compare:
-        suite = EvaluationSuite(replace(options, checkpoint=_checkpoint(given), writes_json=False), progress=bars)
+        suite = EvaluationSuite(replace(options, checkpoint=weights_of(given), writes_json=False), progress=bars)
         suite.load()
         both.append(_run_all(suite, names, args.photos or [], bars))
         suite.release()  # two networks need not fit into memory together

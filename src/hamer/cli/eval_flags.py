@@ -6,15 +6,13 @@ import argparse
 import os
 from pathlib import Path
 
+from hamer.cli.checkpoint_flag import HELP
+
 
 def add_arguments(parser: argparse.ArgumentParser, *, checkpoint: str = "auto", dataset: str | None = None) -> None:
     """All flags; the arguments are the defaults in which `eval.py` and `hamer eval` differ."""
     what = parser.add_argument_group("what to evaluate")
-    what.add_argument(
-        "--checkpoint", default=checkpoint,
-        help="HaMeR weights; 'none' for the built-in way; 'auto' takes hamer.ckpt where it is present, else the built-in way "
-        "(default: %(default)s)",
-    )  # fmt: skip
+    what.add_argument("--checkpoint", default=checkpoint, help=HELP)
     what.add_argument(
         "--dataset", default=dataset,
         help="names of sets, with commas (default: " + (dataset or "those whose annotations are here") + ")",
@@ -27,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser, *, checkpoint: str = "auto", 
     )
     what.add_argument(
         "--compare", nargs=2, metavar=("A", "B"),
-        help="two checkpoints ('none': the built-in way), or two saved results (.npz): which is better, with intervals",
+        help="two checkpoints (or 'built-in', 'fit'), or two saved results (.npz): which is better, with intervals",
     )  # fmt: skip
     how = parser.add_argument_group("how")
     how.add_argument(
@@ -60,7 +58,9 @@ def add_arguments(parser: argparse.ArgumentParser, *, checkpoint: str = "auto", 
         "--min_iou", type=float, default=0.3, help="overlap of boxes from which a hand is found (default: 0.3)"
     )
     how.add_argument(
-        "--hand_model", default="open", help="of the built-in way: open, mano, or a MANO file (default: open)"
+        "--hand_model",
+        default="open",
+        help="of the built-in network and fits: open, mano, or a MANO file (default: open)",
     )
     how.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps (default: auto)")
     how.add_argument(

@@ -32,14 +32,13 @@ from hamer.evaluation.regression_csv import append_rows, default_exp_name, write
 from hamer.evaluation.report import write_report
 from hamer.evaluation.results import EvaluationResult
 from hamer.evaluation.suite_options import SuiteOptions
-from hamer.pipeline import FittingEstimator, HandReconstructor, NetworkEstimator
-from hamer.pipeline.reconstructor import load_hand_model
+from hamer.pipeline import HandReconstructor, NetworkEstimator
+from hamer.pipeline.building import build_estimator, model_name, settled, weights_file
 from hamer.results.run_folder import identity
 from hamer.structures import Camera
 
 logger = logging.getLogger(__name__)
 
-BUILT_IN = "built-in"
 _INFERENCE = {"MODEL": {"IMAGE_SIZE": 256, "BBOX_SHAPE": [192, 256]}, "DATASETS": {}}
 _SHOWN = ("mpjpe", "pa_mpjpe", "pa_mpjpe_reflecting", "auc_pa", "auc_pa_reflecting", "mpvpe", "pa_mpvpe",
           "pa_mpvpe_reflecting", "auc_mesh_pa", "auc_mesh_pa_reflecting", "f_5", "f_15", "f_5_reflecting",
@@ -58,12 +57,13 @@ class EvaluationSuite:
         self.folder = Path(options.results_folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self._progress = progress
+        self.way = settled(options.checkpoint)
         self._network: Any = None
         self._cfg: Any = None
 
     def load(self) -> None:
         """Load the checkpoint now, so that a missing or wrong one is told before any set."""
-        if self.options.checkpoint is not None:
+        if self._is_checkpoint:
             self._loaded()
 
     def release(self) -> None:
@@ -120,7 +120,7 @@ class EvaluationSuite:
         entry = self.sets[name]
         dataset = self._dataset(name, entry)
         annotated = read_npz_set(name, dataset, entry["DATASET_FILE"])
-        if self.options.mode == "boxes" and self.options.checkpoint is not None:
+        if self.options.mode == "boxes" and self._is_checkpoint:
             return self._run_network(name, entry, dataset, annotated)
         return self._run_pictures(annotated)
 
@@ -132,7 +132,7 @@ class EvaluationSuite:
                 "`hamer data convert` and name its list with --datasets_file"
             )
         cfg = ConfigNode(_INFERENCE)
-        if self.options.mode == "boxes" and self.options.checkpoint is not None:
+        if self.options.mode == "boxes" and self._is_checkpoint:
             _, cfg = self._loaded()
         dataset = create_dataset(cfg, entry, train=False, rescale_factor=protocol_of(name).rescale_factor)
         if len(dataset) and not Path(entry["IMG_DIR"]).is_dir():
@@ -255,14 +255,17 @@ class EvaluationSuite:
     def _reconstructor(self, annotated: AnnotatedSet) -> HandReconstructor:
         options = self.options
         estimator: Any
-        if options.checkpoint is None:
-            estimator = FittingEstimator(load_hand_model(options.hand_model))
-        else:
+        if self._is_checkpoint:
             estimator = NetworkEstimator(
                 self._loaded()[0], rescale_factor=options.rescale_factor, batch_size=options.batch_size
             )
+        else:
+            estimator = build_estimator(
+                self.way, hand_model=options.hand_model, rescale_factor=options.rescale_factor,
+                batch_size=options.batch_size, device=options.device, precision=options.precision,
+            )  # fmt: skip
         if options.mode == "boxes":
-            boxes = picture_run.annotated_boxes(annotated, landmarks=options.checkpoint is None)
+            boxes = picture_run.annotated_boxes(annotated, landmarks=not self._is_checkpoint)
             return HandReconstructor(boxes, estimator, detector_name="annotated boxes")
         from hamer.detectors import BODY_DETECTORS, load_hands
 
@@ -273,6 +276,11 @@ class EvaluationSuite:
         return HandReconstructor(detector, estimator, detector_name=options.detector)
 
     # What both share.
+
+    @property
+    def _is_checkpoint(self) -> bool:
+        """Whether a file of the caller's is evaluated, as the paper's network is."""
+        return isinstance(self.way, Path)
 
     def _loaded(self) -> tuple[Any, Any]:
         if self._network is None:
@@ -288,13 +296,11 @@ class EvaluationSuite:
 
     def _key(self, *parts: Any) -> str:
         options = self.options
-        model: Any = BUILT_IN
-        if options.checkpoint is not None:
-            path = Path(options.checkpoint)
-            model = [str(path), identity(path if path.exists() else find_original(path) or path)]
-        chosen = (
-            [options.hand_model, options.rescale_factor] if options.checkpoint is None else [options.rescale_factor]
-        )
+        file = weights_file(self.way)
+        model: list[Any] = [str(self.way)]
+        if file is not None:
+            model.append(identity(file if file.exists() else find_original(file) or file))
+        chosen = [options.rescale_factor] if self._is_checkpoint else [options.hand_model, options.rescale_factor]
         return fingerprint({"parts": parts, "model": model, "precision": options.precision, "chosen": chosen})
 
     def _store(self, name: str, key: str) -> PredictionStore:
@@ -305,11 +311,11 @@ class EvaluationSuite:
 
     def _outcome(self, name: str, key: str, result: EvaluationResult) -> SetOutcome:
         options = self.options
-        checkpoint = BUILT_IN if options.checkpoint is None else str(options.checkpoint)
-        exp_name = options.exp_name or (
-            BUILT_IN if options.checkpoint is None else default_exp_name(options.checkpoint)
-        )
-        model = f"keypoint fit ({options.hand_model} hand)" if options.checkpoint is None else "hamer"
+        checkpoint = str(self.way)
+        exp_name = options.exp_name or (default_exp_name(self.way) if isinstance(self.way, Path) else checkpoint)
+        model = "hamer"
+        if not isinstance(self.way, Path):
+            model = model_name(self.way, options.hand_model)
         if options.mode == "detector":
             model += f", {options.detector}"
         return SetOutcome(name, options.mode, model, checkpoint, exp_name, key, result)

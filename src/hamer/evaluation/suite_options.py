@@ -19,7 +19,8 @@ class SuiteOptions:
     """What is evaluated, and how.
 
     Attributes:
-        checkpoint: HaMeR weights, or None for the built-in way (landmark models, then a fit).
+        checkpoint: HaMeR weights; "built-in" (the network that comes with hamer, refined by landmarks), "fit" (landmarks, then
+            a fit), or None for the first of the two that is here.
         results_folder: made if it does not exist.
         mode: "boxes" gives every annotated hand's box, as the paper; "detector" searches whole pictures, as users do.
         detector, detector_options: of the detector mode, see `hamer.detectors.load_hands`.
@@ -29,11 +30,11 @@ class SuiteOptions:
         overwrite: predict again what an earlier run finished.
         datasets_file: a list of sets as `hamer data convert` writes it; None for the original's eleven.
         min_iou: overlap from which a found hand is the annotated one.
-        rescale_factor: of the pipeline's crops, as in the demo.
+        rescale_factor: of the pipeline's crops; None as the network was trained, as in the demo.
         writes_json: predictions for the public programs, where a set has one.
     """
 
-    checkpoint: Path | None = None
+    checkpoint: str | Path | None = None
     results_folder: Path = Path("results")
     mode: Mode = "boxes"
     detector: str = "mediapipe"
@@ -50,7 +51,7 @@ class SuiteOptions:
     overwrite: bool = False
     datasets_file: Path | None = None
     min_iou: float = MIN_IOU
-    rescale_factor: float = 2.0
+    rescale_factor: float | None = None
     threads: int | None = None
     writes_json: bool = True
 

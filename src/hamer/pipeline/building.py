@@ -42,7 +42,7 @@ def settled(weights: str | Path | None) -> Path | Way:
     if weights is None:
         if built_in() is not None:
             return BUILT_IN
-        logger.warning("this copy of hamer has no built-in network: hands are fitted to landmarks alone")
+        logger.info("this copy of hamer has no built-in network: hands are fitted to landmarks alone")
         return FIT
     if str(weights) == FIT:
         return FIT
@@ -86,6 +86,11 @@ def build_estimator(
         target=load_hand_model(hand_model),
         title=TITLE,
     )
+
+
+def model_name(way: Way, hand_model: str | Path = "open") -> str:
+    """What results of a settled way say of how they were made, without loading anything."""
+    return f"keypoint fit ({hand_model} hand)" if way == FIT else f"{TITLE} + keypoint refinement ({hand_model} hand)"
 
 
 def load_hand_model(which: str | Path = "open") -> HandModel:

@@ -23,7 +23,10 @@ from hamer.structures import Camera, Hand, HandBoxes
 class Estimator(Protocol):
     """What the pipeline asks of the part that turns found hands into 3D."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """What results say of how they were made."""
+        ...
 
     @property
     def hand_model(self) -> HandModel:

@@ -239,16 +239,18 @@ class HandReconstructor:
         sides = None if is_right is None else _sides(is_right)
         if sides is not None and len(sides) != len(boxes):
             raise ValueError(f"is_right must have one entry a box ({len(boxes)}), got {len(sides)}")
-        network = isinstance(self.estimator, NetworkEstimator) and sides is not None
-        if network and not self.estimator.uses_landmarks:  # type: ignore[attr-defined]
-            return HandBoxes(boxes, sides, np.ones(len(boxes)))
+        without = None  # what a network can do without landmarks
+        if isinstance(self.estimator, NetworkEstimator) and sides is not None:
+            without = HandBoxes(boxes, sides, np.ones(len(boxes)))
+            if not self.estimator.uses_landmarks:
+                return without
         try:
             return self._landmarker().landmarks_in_boxes(picture.rgb, boxes, sides)
         except (AssetError, MissingExtraError) as error:
-            if not network:
+            if without is None:
                 raise
             logger.warning("hands in the given boxes are estimated without landmarks: %s", error)
-            return HandBoxes(boxes, sides, np.ones(len(boxes)))
+            return without
 
     def _landmarker(self) -> Any:
         """Something that finds joints in given boxes: the detector itself if it can, else the landmark model."""
