@@ -1,8 +1,8 @@
 """Draw textured surfaces as a camera sees them, in linear light, with exact truth per pixel.
 
-The z-buffer and the shading passes are in `kernels.py`; `drawing_torch.py` draws the same in batches on any device. A picture is drawn
-on the caller's thread, without the GIL: threads or processes over pictures use all cores, and a picture never
-depends on how many there are.
+The z-buffer and the shading passes are in `kernels.py`; `drawing_torch.py` draws the same in batches on any device. A
+picture is drawn on the caller's thread, without the GIL: threads or processes over pictures use all cores, and a picture
+never depends on how many there are.
 """
 
 from __future__ import annotations

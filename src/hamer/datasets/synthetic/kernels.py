@@ -1,13 +1,14 @@
 """Numba kernels of the drawing: z-buffer, then passes over the fragments that are seen (deferred shading).
 
 A fragment is a triangle that a pixel shows, at the centroid of the pixel's samples that it covers. Each pass below does
-one thing to all K fragments: where is it on the surface, what does the texture say there, how do bumps turn its normal, how much
-of the surroundings do neighbours hide, which light reaches it, which colour comes out. `drawing_torch.py` has the same
-passes as whole arrays.
+one thing to all K fragments: where it is on the surface, what the texture says there, how bumps turn its normal, how
+much of its surroundings neighbours hide, which light reaches it, which colour comes out. `drawing_torch.py` has the
+same passes as whole arrays.
 
-Pixel coordinates are continuous, the first pixel's centre is (0.5, 0.5). Letters: P points, F faces, T texture coordinates, K
-fragments, S supersampling, L lights, M surfaces. The kernels hold no GIL and run on the caller's thread alone. All that
-is compiled is in this file, since Numba's cache on disk looks for changes only in the file of the function called.
+Pixel coordinates are continuous, the first pixel's centre is (0.5, 0.5). Letters: P points, F faces, T texture
+coordinates, K fragments, S supersampling, L lights, M surfaces. The kernels hold no GIL and run on the caller's thread
+alone. All that is compiled is in this file, since Numba's cache on disk looks for changes only in the file of the
+function called.
 """
 
 from __future__ import annotations
@@ -123,11 +124,6 @@ def fill(
     keep_index = index.shape[0] > 0
     for face in range(faces.shape[0]):
         first, middle, last = faces[face, 0], faces[face, 1], faces[face, 2]
-        area = (u[middle] - u[first]) * (v[last] - v[first]) - (u[last] - u[first]) * (v[middle] - v[first])
-        if abs(area) < 1e-9:
-            continue
-        w_right = ((w[middle] - w[first]) * (v[last] - v[first]) - (w[last] - w[first]) * (v[middle] - v[first])) / area
-        w_down = ((w[last] - w[first]) * (u[middle] - u[first]) - (w[middle] - w[first]) * (u[last] - u[first])) / area
         if v[middle] < v[first]:
             first, middle = middle, first
         if v[last] < v[middle]:
@@ -138,6 +134,13 @@ def fill(
         row_to = int(min(np.ceil(v[last]), float(height)))
         if row_from >= row_to:
             continue
+        area = (u[middle] - u[first]) * (v[last] - v[first]) - (u[last] - u[first]) * (v[middle] - v[first])
+        if abs(area) < 1e-9:
+            continue
+        per_area = 1.0 / area
+        w_right = (w[middle] - w[first]) * (v[last] - v[first]) - (w[last] - w[first]) * (v[middle] - v[first])
+        w_down = (w[last] - w[first]) * (u[middle] - u[first]) - (w[middle] - w[first]) * (u[last] - u[first])
+        w_right, w_down = w_right * per_area, w_down * per_area
         long_slope = (u[last] - u[first]) / (v[last] - v[first])
         upper_slope = (u[middle] - u[first]) / (v[middle] - v[first]) if v[middle] > v[first] else 0.0
         lower_slope = (u[last] - u[middle]) / (v[last] - v[middle]) if v[last] > v[middle] else 0.0
@@ -228,8 +231,8 @@ def interpolate(
     """Perspective-correct attributes of the fragments, and how they change per pixel to the right and downwards.
 
     Returns:
-        `position` (K, 3) m, `normal` (K, 3) unit, towards the side that is seen, `d_position` (K, 2, 3) and `coordinate` (K, 2), `d_coordinate`
-        (K, 2, 2): right and down first, then the attribute.
+        `position` (K, 3) m; `normal` (K, 3) unit, towards the side that is seen; `d_position` (K, 2, 3), `coordinate`
+        (K, 2), `d_coordinate` (K, 2, 2): the change to the right, then downwards, of each axis.
     """
     count = face_of.shape[0]
     position, normal = np.empty((count, 3), np.float32), np.empty((count, 3), np.float32)
@@ -239,23 +242,22 @@ def interpolate(
         face = face_of[k]
         a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
         ta, tb, tc = uv_faces[face, 0], uv_faces[face, 1], uv_faces[face, 2]
-        abx, aby = xy[b, 0] - xy[a, 0], xy[b, 1] - xy[a, 1]
         acx, acy = xy[c, 0] - xy[a, 0], xy[c, 1] - xy[a, 1]
+        abx, aby = xy[b, 0] - xy[a, 0], xy[b, 1] - xy[a, 1]
         area = abx * acy - acx * aby
+        per_area = 1.0 / area
+        ia, ib, ic = inverse_z[a], inverse_z[b] * per_area, inverse_z[c] * per_area
         qx, qy = at[k, 0] - xy[a, 0], at[k, 1] - xy[a, 1]
         # Shares on the picture are linear; over z, and divided by their sum, they are those on the triangle.
-        wb = (qx * acy - acx * qy) / area * inverse_z[b]
-        wc = (abx * qy - qx * aby) / area * inverse_z[c]
-        wa = (1.0 - (qx * acy - acx * qy + abx * qy - qx * aby) / area) * inverse_z[a]
+        wb, wc = qx * acy - acx * qy, abx * qy - qx * aby
+        wa = (1.0 - (wb + wc) * per_area) * ia
+        wb, wc = wb * ib, wc * ic
         z = 1.0 / (wa + wb + wc)
         wa, wb, wc = wa * z, wb * z, wc * z
         for way in range(2):
-            if way == 0:
-                db, dc = acy / area, -aby / area
-            else:
-                db, dc = -acx / area, abx / area
-            da = -(db + dc) * inverse_z[a]
-            db, dc = db * inverse_z[b], dc * inverse_z[c]
+            db, dc = (acy, -aby) if way == 0 else (-acx, abx)
+            da = -(db + dc) * per_area * ia
+            db, dc = db * ib, dc * ic
             total = da + db + dc
             da, db, dc = (da - wa * total) * z, (db - wb * total) * z, (dc - wc * total) * z
             for axis in range(3):
@@ -271,9 +273,9 @@ def interpolate(
             value = side * (wa * normals[a, axis] + wb * normals[b, axis] + wc * normals[c, axis])
             normal[k, axis] = value
             length += value * value
-        length = max(np.sqrt(length), 1e-12)
+        scale = 1.0 / max(np.sqrt(length), 1e-12)
         for axis in range(3):
-            normal[k, axis] /= length
+            normal[k, axis] *= scale
         for axis in range(2):
             coordinate[k, axis] = wa * uv[ta, axis] + wb * uv[tb, axis] + wc * uv[tc, axis]
     return position, normal, d_position, coordinate, d_coordinate
@@ -306,7 +308,7 @@ def sample_textures(
         level = min(max(level, 0.0), 16.0)
         lower = int(level)
         blend = np.float32(level - lower)
-        for step in range(lower):
+        for _ in range(lower):
             if size > 1:
                 start += size * size
                 size //= 2
@@ -347,10 +349,7 @@ def bend_normals(
         ax, ay, az = dy * nz - dz * ny, dz * nx - dx * nz, dx * ny - dy * nx  # down x normal
         bx, by, bz = ny * rz - nz * ry, nz * rx - nx * rz, nx * ry - ny * rx  # normal x right
         volume = rx * ax + ry * ay + rz * az
-        if volume >= 0:
-            volume = max(volume, 1e-20)
-        else:
-            volume = min(volume, -1e-20)
+        volume = max(volume, 1e-20) if volume >= 0 else min(volume, -1e-20)
         gx = (rise_right * ax + rise_down * bx) / volume
         gy = (rise_right * ay + rise_down * by) / volume
         gz = (rise_right * az + rise_down * bz) / volume
@@ -372,24 +371,28 @@ def occlusion(
     McGuire et al., "The Alchemy screen-space ambient obscurance algorithm", 2011). `lens` fx, fy, cx, cy in pixels.
     """
     rows, columns = nearest.shape
+    step, per_fx, per_fy = 1.0 / supersample, 1.0 / lens[0], 1.0 / lens[1]
+    limit = 4.0 * OCCLUSION_RADIUS * OCCLUSION_RADIUS
     result = np.empty(at.shape[0], np.float32)
     for k in range(at.shape[0]):
         px, py, pz = position[k, 0], position[k, 1], position[k, 2]
-        reach = OCCLUSION_RADIUS * lens[0] / pz
+        reach = OCCLUSION_RADIUS * lens[0] * supersample / pz
+        at_x, at_y = at[k, 0] * supersample, at[k, 1] * supersample
         hidden = 0.0
         for point in range(SPIRAL.shape[0]):
-            column = int(np.floor((at[k, 0] + reach * SPIRAL[point, 0]) * supersample))
-            row = int(np.floor((at[k, 1] + reach * SPIRAL[point, 1]) * supersample))
+            column = int(at_x + reach * SPIRAL[point, 0])
+            row = int(at_y + reach * SPIRAL[point, 1])
             if column < 0 or row < 0 or column >= columns or row >= rows or nearest[row, column] <= 0:
                 continue
             z = 1.0 / nearest[row, column]
-            x = ((column + 0.5) / supersample - lens[2]) * z / lens[0] - px
-            y = ((row + 0.5) / supersample - lens[3]) * z / lens[1] - py
+            x = ((column + 0.5) * step - lens[2]) * z * per_fx - px
+            y = ((row + 0.5) * step - lens[3]) * z * per_fy - py
             z -= pz
-            square = x * x + y * y + z * z + 1e-12
-            above = (x * normal[k, 0] + y * normal[k, 1] + z * normal[k, 2]) / np.sqrt(square)
-            near = max(1.0 - square / (4.0 * OCCLUSION_RADIUS * OCCLUSION_RADIUS), 0.0)
-            hidden += max(above - 0.12, 0.0) * near
+            above = x * normal[k, 0] + y * normal[k, 1] + z * normal[k, 2]
+            square = x * x + y * y + z * z
+            if above > 0 and square < limit:
+                sine = above / np.sqrt(square)
+                hidden += max(sine - 0.12, 0.0) * (1.0 - square / limit)
         result[k] = max(1.0 - 2.0 * hidden / SPIRAL.shape[0], 0.15)
     return result
 
@@ -401,8 +404,8 @@ def shadows(
     """How much of a light reaches the fragments past all surfaces (K,), 0..1.
 
     `light_map` (N, N) the largest height towards the light, 0 for none; `frame` (3, 4) takes camera-frame points to its
-    column, row and height; `texel` its size and `softness` the radius of the edge, metres. Percentage-closer filtering (Reeves et al.,
-    1987): bilinear between texels, at eight points of a disc.
+    column, row and height; `texel` its size and `softness` the radius of the edge, metres. Percentage-closer filtering
+    (Reeves et al., 1987): bilinear between texels, at eight points of a disc.
     """
     size = light_map.shape[0]
     radius = max(softness / texel, 0.35)
@@ -495,12 +498,13 @@ def illuminate(
                 fresnel = 0.04 + 0.96 * fresnel * fresnel * fresnel * fresnel * fresnel
                 shine = strength * fresnel * roughness4 / (spread * spread) * 0.25 / (half_light * half_light)
                 shine = min(shine * cosine, 4.0) * lit[light, k] * open_share[k]
+            around = 0.4 + 0.6 * open_share[k]
             for channel in range(3):
                 wrap = scatter * SCATTER[channel]
                 diffuse = max(cosine + wrap, 0.0) / ((1.0 + wrap) * (1.0 + wrap))
                 reach = lit[light, k]
                 reach += 3.0 * wrap * reach * (1.0 - reach)  # skin carries light into a shadow's edge
-                diffuse *= min(reach, 1.0) * (0.4 + 0.6 * open_share[k])
+                diffuse *= min(reach, 1.0) * around
                 result[k, channel] += colors[light, channel] * (texture[k, channel] * diffuse + shine)
     return result
 
@@ -532,3 +536,30 @@ def accumulate(
             if 1 <= part[k] <= 16:
                 uv[y, x, 0] = coordinate[k, 0]
                 uv[y, x, 1] = coordinate[k, 1]
+
+
+@_jit
+def seen_from(
+    turned: np.ndarray, xy: np.ndarray, faces: np.ndarray, drawn: np.ndarray, width: int, height: int
+) -> tuple[float, float, float, float]:
+    """Smallest and largest `turned` (P, 3) x and y of the triangles that reach into the picture: x0, y0, x1, y1.
+
+    `xy` (P, 2) pixels, `drawn` (F,) whether a face is wholly in front of the camera. (0, 0, 0, 0) where none is seen.
+    """
+    x0, y0, x1, y1 = np.inf, np.inf, -np.inf, -np.inf
+    for face in range(faces.shape[0]):
+        if not drawn[face]:
+            continue
+        a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
+        if (
+            max(xy[a, 0], xy[b, 0], xy[c, 0]) < 0
+            or max(xy[a, 1], xy[b, 1], xy[c, 1]) < 0
+            or min(xy[a, 0], xy[b, 0], xy[c, 0]) > width
+            or min(xy[a, 1], xy[b, 1], xy[c, 1]) > height
+        ):
+            continue
+        x0, x1 = min(x0, turned[a, 0], turned[b, 0], turned[c, 0]), max(x1, turned[a, 0], turned[b, 0], turned[c, 0])
+        y0, y1 = min(y0, turned[a, 1], turned[b, 1], turned[c, 1]), max(y1, turned[a, 1], turned[b, 1], turned[c, 1])
+    if x0 > x1:
+        return 0.0, 0.0, 0.0, 0.0
+    return x0, y0, x1, y1

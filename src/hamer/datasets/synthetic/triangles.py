@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hamer.datasets.synthetic.kernels import seen_from
 from hamer.datasets.synthetic.surfaces import Surface
 
 NEAR = 0.02  # metres; a triangle with a corner nearer to the camera's plane is not drawn
@@ -95,19 +96,13 @@ def light_frame(
 
     The map covers what the camera sees: what lies outside along the light's way can shade nothing of it.
     """
-    inside = (np.abs(projection.xy / (width, height) - 0.5) <= 0.55).all(axis=1) & (triangles.positions[:, 2] >= NEAR)
-    # A large triangle may be seen although its corners are not: its corners count if it reaches into the picture.
-    corners = triangles.faces[projection.drawn]
-    seen = projection.xy[corners]
-    touches = (seen.max(axis=1) >= 0).all(axis=1) & (seen.min(axis=1) <= (width, height)).all(axis=1)
-    inside[corners[touches & ~inside[corners].any(axis=1)].ravel()] = True
     helper = np.eye(3)[np.argmin(np.abs(direction))]
     across = np.cross(direction, helper)
     across /= np.linalg.norm(across)
     axes = np.stack([across, np.cross(direction, across), direction.astype(np.float64)])
     turned = triangles.positions @ axes.T
-    lit = turned[inside][:, :2] if inside.any() else np.zeros((1, 2))
-    low, high = lit.min(axis=0), lit.max(axis=0)
+    seen = seen_from(turned, projection.xy, triangles.faces, projection.drawn, width, height)
+    low, high = np.array(seen[:2]), np.array(seen[2:])
     texel = float(max((high - low).max(), 1e-3) / (SHADOW_SIZE - 2 * _MARGIN))
     frame = np.zeros((3, 4))
     frame[:2, :3] = axes[:2] / texel
