@@ -174,5 +174,7 @@ def _lit_shares(
         light_map = np.zeros((SHADOW_SIZE, SHADOW_SIZE), np.float32)
         u, v, w = np.ascontiguousarray((triangles.positions @ frame[:, :3].T + frame[:, 3]).T)
         kernels.fill(u, v, w, triangles.faces, light_map, _NO_INDEX)
-        lit[light] = kernels.shadows(position, normal, light_map, frame, texel, float(lights.softness[light]))
+        lit[light] = kernels.shadows(
+            position, normal, lights.directions[light], light_map, frame, texel, float(lights.softness[light])
+        )
     return lit

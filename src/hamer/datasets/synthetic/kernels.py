@@ -34,6 +34,9 @@ SPIRAL = np.array(
 SHADOW_BIAS = 0.0012  # metres; below the depth steps of a 256-texel map over a hand and its arm
 SHADOW_RAMP = 0.0025  # metres behind the caster until a surface is fully in its shadow
 SCATTER = np.array([0.32, 0.12, 0.08], np.float32)  # how far past the edge of light red, green and blue reach in skin
+TURNED_AWAY = (
+    -0.6
+)  # cosine to a light; its smooth normal this far from it, bumps cannot bring a fragment into its light
 STEEPEST = 1.2  # slope of bumps; texture seams may hold steeper steps, which would show as lines
 
 
@@ -378,30 +381,38 @@ def occlusion(
         px, py, pz = position[k, 0], position[k, 1], position[k, 2]
         reach = OCCLUSION_RADIUS * lens[0] * supersample / pz
         at_x, at_y = at[k, 0] * supersample, at[k, 1] * supersample
+        plane = px * normal[k, 0] + py * normal[k, 1] + pz * normal[k, 2]
         hidden = 0.0
         for point in range(SPIRAL.shape[0]):
             column = int(at_x + reach * SPIRAL[point, 0])
             row = int(at_y + reach * SPIRAL[point, 1])
             if column < 0 or row < 0 or column >= columns or row >= rows or nearest[row, column] <= 0:
                 continue
-            z = 1.0 / nearest[row, column]
-            x = ((column + 0.5) * step - lens[2]) * z * per_fx - px
-            y = ((row + 0.5) * step - lens[3]) * z * per_fy - py
-            z -= pz
-            above = x * normal[k, 0] + y * normal[k, 1] + z * normal[k, 2]
-            square = x * x + y * y + z * z
-            if above > 0 and square < limit:
-                sine = above / np.sqrt(square)
-                hidden += max(sine - 0.12, 0.0) * (1.0 - square / limit)
+            ray_x = ((column + 0.5) * step - lens[2]) * per_fx
+            ray_y = ((row + 0.5) * step - lens[3]) * per_fy
+            inverse_z = nearest[row, column]
+            above = ray_x * normal[k, 0] + ray_y * normal[k, 1] + normal[k, 2] - plane * inverse_z
+            if above > 0:
+                z = 1.0 / inverse_z
+                x, y = ray_x * z - px, ray_y * z - py
+                square = x * x + y * y + (z - pz) * (z - pz)
+                if square < limit:
+                    hidden += max(above * z / np.sqrt(square) - 0.12, 0.0) * (1.0 - square / limit)
         result[k] = max(1.0 - 2.0 * hidden / SPIRAL.shape[0], 0.15)
     return result
 
 
 @_jit
 def shadows(
-    position: np.ndarray, normal: np.ndarray, light_map: np.ndarray, frame: np.ndarray, texel: float, softness: float
+    position: np.ndarray,
+    normal: np.ndarray,
+    direction: np.ndarray,
+    light_map: np.ndarray,
+    frame: np.ndarray,
+    texel: float,
+    softness: float,
 ) -> np.ndarray:
-    """How much of a light reaches the fragments past all surfaces (K,), 0..1.
+    """How much of a light reaches the fragments past all surfaces (K,), 0..1; 0 for those turned away from it.
 
     `light_map` (N, N) the largest height towards the light, 0 for none; `frame` (3, 4) takes camera-frame points to its
     column, row and height; `texel` its size and `softness` the radius of the edge, metres. Percentage-closer filtering
@@ -409,30 +420,33 @@ def shadows(
     """
     size = light_map.shape[0]
     radius = max(softness / texel, 0.35)
+    per_ramp = 1.0 / SHADOW_RAMP
     result = np.empty(position.shape[0], np.float32)
     for k in range(position.shape[0]):
+        nx, ny, nz = normal[k, 0], normal[k, 1], normal[k, 2]
+        if nx * direction[0] + ny * direction[1] + nz * direction[2] < TURNED_AWAY:
+            result[k] = 0.0
+            continue
         # From a little above the surface, so that it does not shade itself.
         lift = 1.2 * texel
-        x = position[k, 0] + lift * normal[k, 0]
-        y = position[k, 1] + lift * normal[k, 1]
-        z = position[k, 2] + lift * normal[k, 2]
+        x, y, z = position[k, 0] + lift * nx, position[k, 1] + lift * ny, position[k, 2] + lift * nz
         u = frame[0, 0] * x + frame[0, 1] * y + frame[0, 2] * z + frame[0, 3]
         v = frame[1, 0] * x + frame[1, 1] * y + frame[1, 2] * z + frame[1, 3]
-        w = frame[2, 0] * x + frame[2, 1] * y + frame[2, 2] * z + frame[2, 3]
+        w = frame[2, 0] * x + frame[2, 1] * y + frame[2, 2] * z + frame[2, 3] + SHADOW_BIAS
+        if u < radius or v < radius or u >= size - 1 - radius or v >= size - 1 - radius:
+            result[k] = 1.0
+            continue
         dark = 0.0
         for point in range(SPIRAL.shape[0]):
             column, row = u + radius * SPIRAL[point, 0], v + radius * SPIRAL[point, 1]
-            left, top = int(np.floor(column)), int(np.floor(row))
-            if left < 0 or top < 0 or left + 1 >= size or top + 1 >= size:
-                continue
-            right_share, bottom_share = column - left, row - top
-            for corner in range(4):
-                right, bottom = corner % 2, corner // 2
-                behind = light_map[top + bottom, left + right] - w - SHADOW_BIAS
-                if behind > 0:
-                    weight = right_share if right else 1.0 - right_share
-                    weight *= bottom_share if bottom else 1.0 - bottom_share
-                    dark += weight * min(behind / SHADOW_RAMP, 1.0)
+            left, top = int(column), int(row)
+            a, b = light_map[top, left] - w, light_map[top, left + 1] - w
+            c, d = light_map[top + 1, left] - w, light_map[top + 1, left + 1] - w
+            if a > 0 or b > 0 or c > 0 or d > 0:
+                x, y = column - left, row - top
+                a, b = min(max(a * per_ramp, 0.0), 1.0), min(max(b * per_ramp, 0.0), 1.0)
+                c, d = min(max(c * per_ramp, 0.0), 1.0), min(max(d * per_ramp, 0.0), 1.0)
+                dark += (a * (1.0 - x) + b * x) * (1.0 - y) + (c * (1.0 - x) + d * x) * y
         result[k] = 1.0 - dark / SPIRAL.shape[0]
     return result
 
@@ -485,7 +499,7 @@ def illuminate(
         for light in range(lights):
             lx, ly, lz = directions[light, 0], directions[light, 1], directions[light, 2]
             cosine = nx * lx + ny * ly + nz * lz
-            if cosine <= -0.35 or lit[light, k] <= 0:
+            if cosine <= -SCATTER[0] or lit[light, k] <= 0:
                 continue
             shine = 0.0
             if cosine > 0:

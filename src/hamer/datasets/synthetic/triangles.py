@@ -73,11 +73,13 @@ class Projection:
 
     def bounds(self, faces: np.ndarray, width: int, height: int) -> tuple[int, int, int, int]:
         """The pixels x0, y0, x1, y1 (exclusive) that the drawn `faces` may touch."""
-        corners = self.xy[faces[self.drawn].ravel()]
-        if not len(corners):
+        used = np.zeros(len(self.xy), bool)
+        used[faces[self.drawn]] = True
+        if not used.any():
             return 0, 0, 0, 0
-        x0, y0 = np.clip(np.floor(corners.min(axis=0)), 0, (width, height)).astype(int)
-        x1, y1 = np.clip(np.ceil(corners.max(axis=0)), 0, (width, height)).astype(int)
+        x, y = self.xy[used, 0], self.xy[used, 1]
+        x0, x1 = np.clip((np.floor(x.min()), np.ceil(x.max())), 0, width)
+        y0, y1 = np.clip((np.floor(y.min()), np.ceil(y.max())), 0, height)
         return int(x0), int(y0), int(max(x1, x0)), int(max(y1, y0))
 
 
