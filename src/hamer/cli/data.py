@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hamer.cli import data_convert, data_hint
+from hamer.cli import data_convert, data_hint, synthesize
 
 if TYPE_CHECKING:
     from hamer.datasets.checking.drawing import ContactSheet
@@ -19,7 +19,7 @@ _DESCRIPTION = """\
 Data sets. Your own: `hamer data pack` writes the tars that training reads from pictures and annotations, `hamer data check` looks
 over tars and npz files, whoever wrote them, before a training trips over them (docs/training_data.md). Public ones:
 `hamer data convert` makes evaluation files or training tars from official releases, `hamer data hint` completes, verifies and
-draws HInt (docs/datasets.md).
+draws HInt (docs/datasets.md). From nothing: `hamer data synthesize` makes pictures of hands with exact truth.
 """
 _PACK = """\
 Write training tars (webdataset shards of the original's format) from pictures and annotations.
@@ -66,15 +66,16 @@ def add_parser(subparsers: Any) -> None:
     """Add `data` and its own commands to the command line."""
     parser = subparsers.add_parser(
         "data",
-        help="data sets: pack your own, check, convert official releases, HInt's tools",
+        help="data sets: pack your own, check, convert official releases, HInt's tools, made pictures",
         description=_DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    commands = parser.add_subparsers(title="commands", metavar="{pack,check,convert,hint}")
+    commands = parser.add_subparsers(title="commands", metavar="{pack,check,convert,hint,synthesize}")
     _add_pack(commands)
     _add_check(commands)
     data_convert.add_parser(commands)
     data_hint.add_parser(commands)
+    synthesize.add_parser(commands)
     parser.set_defaults(run=lambda _args: parser.print_help() or 2)
 
 

@@ -1,0 +1,142 @@
+"""Made pictures: a scene drawn, put before a background, photographed, with its exact truth."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+import torch
+
+from hamer.datasets.synthetic.backgrounds import Backgrounds
+from hamer.datasets.synthetic.composition import Scene, SceneMaker
+from hamer.datasets.synthetic.drawing import Drawn, draw
+from hamer.datasets.synthetic.effects import photograph
+from hamer.datasets.synthetic.landmarking import Landmarker
+from hamer.datasets.synthetic.options import SyntheticOptions
+from hamer.datasets.synthetic.skin import SkinBank
+from hamer.datasets.synthetic.truth import HandTruth, annotation, visible_joints
+from hamer.geometry.rotations import rotmat_to_aa
+from hamer.hand_models.layer import HandModel
+
+
+@dataclass
+class MadePicture:
+    """One made picture and all that is known of it, pixel for pixel.
+
+    `rgb` (H, W, 3) uint8; `parts` (H, W) uint8 labels (0 no hand, 1 to 16 the annotated hand's part of MANO joint label
+    - 1, 17 its arm, 18 another hand); `depth` (H, W) float32 m of the nearest surface, 0 where the background is; `uv` (H,
+    W, 2) float32 texture coordinates of the annotated hand, NaN elsewhere; `visibility` (21,) bool; `truth`: joints,
+    vertices, parameters and camera; `annotation`: the hand as the house's tars hold it.
+    """
+
+    rgb: np.ndarray
+    parts: np.ndarray
+    depth: np.ndarray
+    uv: np.ndarray
+    visibility: np.ndarray
+    truth: HandTruth
+    annotation: dict[str, Any]
+
+
+class PictureMaker:
+    """Pictures by number: picture `index` of a seed is the same, whatever was made before, in whichever process.
+
+    Args:
+        hand_model: the hand that is drawn and annotated.
+        options: size and content; None for the defaults.
+        seed: of everything random; pictures of different seeds have nothing in common.
+        backgrounds: where backgrounds come from; None for made-up ones.
+        landmarker: notes what the landmark model sees, as `landmarks_2d` and `landmarks_3d` of the annotation; None
+            leaves that out.
+        skins: see `SceneMaker`.
+    """
+
+    def __init__(
+        self,
+        hand_model: HandModel,
+        options: SyntheticOptions | None = None,
+        seed: int = 0,
+        *,
+        backgrounds: Backgrounds | None = None,
+        landmarker: Landmarker | None = None,
+        skins: SkinBank | None = None,
+    ) -> None:
+        if seed < 0:
+            raise ValueError(f"seed must be 0 or more, got {seed}")
+        self.options, self.seed = options or SyntheticOptions(), seed
+        self.hand_model = hand_model.eval()
+        self._scenes = SceneMaker(self.hand_model, self.options, skins)
+        self._backgrounds = Backgrounds(share=self.options.background_share) if backgrounds is None else backgrounds
+        self._landmarker = landmarker
+
+    def batch(self, indices: Sequence[int]) -> list[MadePicture]:
+        """The pictures of `indices`, in their order."""
+        return [self.make(index) for index in indices]
+
+    def make(self, index: int) -> MadePicture:
+        """Picture number `index`, 0 or more."""
+        if index < 0:
+            raise ValueError(f"index must be 0 or more, got {index}")
+        rng = np.random.default_rng([self.seed, index])
+        scene_rng, background_rng, effects_rng, landmark_rng = rng.spawn(4)
+        is_left = rng.random() < self.options.left
+        scene = self._scenes.scene(scene_rng)
+        truth = truth_of(scene)
+        drawn, visibility = self._drawn(scene, truth)
+        options = self.options
+        background = self._backgrounds.draw(options.width, options.height, background_rng)
+        light = over_background(drawn, background)
+        parts, depth, uv = drawn.label, drawn.depth, drawn.uv
+        if is_left:
+            light, parts, depth, uv = (np.ascontiguousarray(a[:, ::-1]) for a in (light, parts, depth, uv))
+            truth = truth.mirrored(options.width)
+        rgb = photograph(light, effects_rng, options.effects)
+        labels = annotation(truth, visibility, options.width, options.height, options.box_factor)
+        if self._landmarker is not None:
+            labels |= _landmarks(self._landmarker, rgb, truth, landmark_rng)
+        return MadePicture(rgb, parts, depth, uv, visibility, truth, labels)
+
+    def _drawn(self, scene: Scene, truth: HandTruth) -> tuple[Drawn, np.ndarray]:
+        """The scene drawn, and which joints are seen; what covers too much of the hand is taken away first."""
+        pixels = truth.keypoints_2d
+        options = self.options
+        while True:
+            drawn = draw(
+                scene.surfaces(), scene.lights, scene.camera_matrix, options.width, options.height, options.supersample
+            )
+            seen = visible_joints(truth.joints, pixels, drawn.depth, drawn.label)
+            if seen.sum() >= options.least_visible or not scene.extras:
+                return drawn, seen
+            scene.extras.pop(0)
+
+
+def truth_of(scene: Scene) -> HandTruth:
+    """What is known of a scene's annotated hand, a right one."""
+    hand = scene.hand
+    rotations = np.concatenate([hand.global_orient[None], hand.hand_pose])
+    pose = rotmat_to_aa(torch.from_numpy(rotations)).numpy().reshape(48)
+    matrix = scene.camera_matrix.copy()
+    matrix[:2, 2] -= 0.5  # drawing counts pixels from the picture's corner, training from the first pixel's centre
+    return HandTruth(True, pose, hand.betas, hand.translation, hand.joints, hand.vertices, matrix, scene.family)
+
+
+def over_background(drawn: Drawn, background: np.ndarray) -> np.ndarray:
+    """Light (H, W, 3) float32 of what was drawn before a background (H, W, 3) uint8 sRGB."""
+    return drawn.color + _linear()[background] * (1 - drawn.alpha[..., None])
+
+
+def _landmarks(
+    landmarker: Landmarker, rgb: np.ndarray, truth: HandTruth, rng: np.random.Generator
+) -> dict[str, np.ndarray]:
+    found = landmarker.of(rgb, truth.keypoints_2d, rng)
+    return {} if found is None else {"landmarks_2d": found.points, "landmarks_3d": found.world}
+
+
+@cache
+def _linear() -> np.ndarray:
+    """(256,) float32: light of an sRGB level (IEC 61966-2-1)."""
+    level = np.arange(256) / 255
+    return np.where(level <= 0.04045, level / 12.92, ((level + 0.055) / 1.055) ** 2.4).astype(np.float32)

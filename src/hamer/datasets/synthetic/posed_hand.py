@@ -1,0 +1,72 @@
+"""One hand of a scene, posed and placed, as arrays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from hamer.datasets.synthetic.skin import Skin
+from hamer.datasets.synthetic.surfaces import OTHER_HAND, Surface
+from hamer.datasets.synthetic.truth import part_labels
+from hamer.datasets.synthetic.unwrapping import hand_uv
+from hamer.datasets.synthetic.views import Views
+from hamer.geometry.mirroring import mirror_faces, mirror_points
+from hamer.hand_models.arrays import HandModelArrays
+
+
+@dataclass(frozen=True)
+class PosedHand:
+    """A right hand: rotations `global_orient` (3, 3) and `hand_pose` (15, 3, 3), `betas` (10,), `translation` (3,) m.
+
+    `vertices` (V, 3) and `joints` (21, 3) float32 m in the camera frame.
+    """
+
+    global_orient: np.ndarray
+    hand_pose: np.ndarray
+    betas: np.ndarray
+    translation: np.ndarray
+    vertices: np.ndarray
+    joints: np.ndarray
+
+    @classmethod
+    def of(cls, hand_pose: np.ndarray, betas: np.ndarray, views: Views) -> PosedHand:
+        """The hand of the pose (15, 3, 3) and shape (10,) for which a single view was drawn."""
+        return cls(views.global_orient[0], hand_pose, betas, views.translation[0], views.vertices[0], views.joints[0])
+
+
+class HandCloth:
+    """What all hands of one model have in common as surfaces: faces, texture coordinates, parts.
+
+    The wrist is closed: where no arm follows, nobody looks into the hand.
+    """
+
+    def __init__(self, arrays: HandModelArrays) -> None:
+        self.uv, uv_faces = hand_uv(arrays)
+        self.faces = arrays.closed_faces.astype(np.int32)
+        self.uv_faces = np.concatenate([uv_faces, _uv_of_vertices(arrays, uv_faces)[arrays.wrist_faces]]).astype(
+            np.int32
+        )
+        self.labels = part_labels(arrays, self.faces)
+
+    def surface(self, vertices: np.ndarray, skin: Skin, *, other: bool = False, mirrored: bool = False) -> Surface:
+        """The surface of a hand with these vertices (V, 3): the annotated one, or an `other`.
+
+        `mirrored`: the vertices are those of a left hand, whose triangles turn the other way.
+        """
+        faces, uv_faces = (mirror_faces(f) if mirrored else f for f in (self.faces, self.uv_faces))
+        labels = np.full_like(self.labels, OTHER_HAND) if other else self.labels
+        return Surface(vertices, faces, self.uv, uv_faces, skin.albedo, skin.relief, skin.gloss, labels)
+
+
+def mirrored_vertices(hand: PosedHand) -> np.ndarray:
+    """The hand's vertices (V, 3) as those of a left hand in the same place."""
+    middle = hand.vertices.mean(0)
+    return mirror_points(hand.vertices - middle) + middle
+
+
+def _uv_of_vertices(arrays: HandModelArrays, uv_faces: np.ndarray) -> np.ndarray:
+    """(V,) for each vertex one of the texture coordinates that it has; 0 for vertices without a face."""
+    rows = np.zeros(len(arrays.v_template), np.int32)
+    rows[arrays.faces.ravel()] = uv_faces.ravel()
+    return rows

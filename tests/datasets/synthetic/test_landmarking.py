@@ -1,0 +1,77 @@
+"""What the landmark model notes on a made picture: near the truth where it sees the hand, nothing where it does not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hamer.datasets.synthetic.landmarking import Landmarker, jittered
+from hamer.datasets.synthetic.maker import MadePicture, PictureMaker
+from hamer.datasets.synthetic.options import SyntheticOptions
+from hamer.detectors.regions import Regions
+from hamer.pipeline.reconstructor import load_hand_model
+
+
+@pytest.fixture(scope="module")
+def landmarker(landmark_models: tuple[Path, Path]) -> Landmarker:
+    return Landmarker(landmark_models[1])
+
+
+@pytest.fixture(scope="module")
+def pictures() -> list[MadePicture]:
+    """Hands that nothing covers, in pictures without a camera's faults."""
+    options = SyntheticOptions(second_hand=0, held_object=0, occluder=0, effects=0)
+    return PictureMaker(load_hand_model("open"), options, seed=5).batch(range(8))
+
+
+def test_most_hands_are_seen_where_they_are(landmarker: Landmarker, pictures: list[MadePicture]) -> None:
+    misses = []
+    for number, picture in enumerate(pictures):
+        points = picture.truth.keypoints_2d
+        found = landmarker.of(picture.rgb, points, np.random.default_rng(number))
+        if found is None:
+            continue
+        assert found.points.shape == found.world.shape == (21, 3)
+        assert ((found.points[:, 2] >= 0) & (found.points[:, 2] <= 1)).all()
+        seen = picture.visibility
+        size = np.ptp(points, axis=0).max()
+        misses.append(np.linalg.norm(found.points[:, :2] - points, axis=1)[seen].mean() / size)
+    # The model was trained on photos; a drawn hand in an odd view it may not know. Half of them is far above chance, at
+    # which the joints' mean distance is a third of the hand.
+    assert len(misses) >= 4
+    assert np.median(misses) < 0.12
+
+
+def test_the_same_numbers_give_the_same_landmarks(landmarker: Landmarker, pictures: list[MadePicture]) -> None:
+    points = pictures[0].truth.keypoints_2d
+    first, again = (landmarker.of(pictures[0].rgb, points, np.random.default_rng(1)) for _ in range(2))
+    assert (first is None) == (again is None)
+    if first is not None and again is not None:
+        np.testing.assert_array_equal(first.points, again.points)
+
+
+def test_no_landmarks_without_a_hand(landmarker: Landmarker, pictures: list[MadePicture]) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (256, 256, 3), np.uint8)
+    assert landmarker.of(noise, pictures[0].truth.keypoints_2d, np.random.default_rng(0)) is None
+
+
+def test_no_landmarks_where_another_hand_is_found(landmarker: Landmarker, pictures: list[MadePicture]) -> None:
+    """The region finds the hand, but the joints asked for lie elsewhere: what it saw was not this hand."""
+    for picture in pictures:
+        points = picture.truth.keypoints_2d
+        found = landmarker.of(picture.rgb, points, np.random.default_rng(0))
+        elsewhere = points[:1] + (points - points[:1]) * [-1, -1]  # turned by half a turn about the wrist
+        astray = landmarker.of(picture.rgb, elsewhere, np.random.default_rng(0))
+        if found is not None and astray is not None:
+            size = np.ptp(elsewhere, axis=0).max()
+            assert np.linalg.norm(astray.points[:, :2] - elsewhere, axis=1).mean() <= 0.5 * size
+
+
+def test_regions_are_moved_within_bounds() -> None:
+    regions = Regions.of(np.zeros((500, 2)), np.full(500, 100.0), 0.0)
+    moved = jittered(regions, np.random.default_rng(0))
+    assert 7.5 < np.abs(moved.centers).max() <= 8
+    assert 85 <= moved.sizes.min() < 86 and 114 < moved.sizes.max() <= 115
+    assert np.deg2rad(14) < np.abs(moved.angles).max() <= np.deg2rad(15)

@@ -1,0 +1,188 @@
+"""The picture maker: the same picture for the same numbers, and truth that fits the pixels."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from hamer.datasets.checking.posing import check_pose
+from hamer.datasets.checking.sample_checks import check_hand
+from hamer.datasets.synthetic.maker import MadePicture, PictureMaker, over_background
+from hamer.datasets.synthetic.options import SyntheticOptions
+from hamer.datasets.synthetic.truth import projected
+from hamer.geometry.mirroring import mirror_points
+from hamer.hand_models.layer import HandModel
+from hamer.pipeline.reconstructor import load_hand_model
+
+COUNT = 12
+
+
+@pytest.fixture(scope="module")
+def hand_model() -> HandModel:
+    return load_hand_model("open")
+
+
+@pytest.fixture(scope="module")
+def maker(hand_model: HandModel) -> PictureMaker:
+    return PictureMaker(hand_model, SyntheticOptions(second_hand=0.4, held_object=0.4, occluder=0.4), seed=3)
+
+
+@pytest.fixture(scope="module")
+def pictures(maker: PictureMaker) -> list[MadePicture]:
+    return maker.batch(range(COUNT))
+
+
+@pytest.fixture(scope="module")
+def bare(hand_model: HandModel) -> list[MadePicture]:
+    """Hands alone: no arm, nothing in front, nothing beside."""
+    options = SyntheticOptions(forearm=0, second_hand=0, held_object=0, occluder=0, effects=0)
+    return PictureMaker(hand_model, options, seed=4).batch(range(COUNT))
+
+
+def same(first: MadePicture, second: MadePicture) -> bool:
+    names = ("rgb", "parts", "depth", "visibility")
+    arrays = all(np.array_equal(getattr(first, name), getattr(second, name)) for name in names)
+    return arrays and all(
+        np.array_equal(first.annotation[k], v) for k, v in second.annotation.items() if k != "extra_info"
+    )
+
+
+def test_a_picture_depends_on_seed_and_index_alone(
+    hand_model: HandModel, maker: PictureMaker, pictures: list[MadePicture]
+) -> None:
+    fresh = PictureMaker(hand_model, maker.options, seed=3)
+    for index in (7, 2):  # neither first nor in order
+        assert same(fresh.make(index), pictures[index])
+    assert not same(PictureMaker(hand_model, maker.options, seed=5).make(2), pictures[2])
+    assert not same(pictures[2], pictures[7])
+
+
+def test_pictures_are_complete(pictures: list[MadePicture]) -> None:
+    for picture in pictures:
+        assert picture.rgb.shape == (256, 256, 3) and picture.rgb.dtype == np.uint8
+        assert picture.parts.shape == picture.depth.shape == (256, 256) and picture.parts.dtype == np.uint8
+        assert picture.parts.max() <= 18
+        assert (picture.parts[picture.depth == 0] == 0).all()
+        inside = (picture.parts >= 1) & (picture.parts <= 16)
+        assert inside.mean() > 0.01, "the hand can hardly be seen"
+        assert np.isfinite(picture.uv[inside]).all() and np.isnan(picture.uv[~inside]).all()
+        assert picture.visibility.sum() >= 1
+        assert picture.rgb.std() > 3, "a picture of one colour"
+
+
+def test_sides_differ_and_both_come(pictures: list[MadePicture]) -> None:
+    sides = [picture.truth.is_right for picture in pictures]
+    assert any(sides) and not all(sides)
+    assert sides == [bool(picture.annotation["right"]) for picture in pictures]
+
+
+def test_annotations_pass_the_checks_of_training_data(pictures: list[MadePicture], hand_model: HandModel) -> None:
+    for picture in pictures:
+        found = [*check_hand(picture.annotation, 256, 256), *check_pose(picture.annotation, 256, 256, hand_model)]
+        assert not [problem for problem in found if problem.is_error]
+        assert not [problem for problem in found if problem.code in ("mirrored", "projection", "dtype")]
+
+
+def test_joints_are_those_of_the_annotated_parameters(pictures: list[MadePicture], hand_model: HandModel) -> None:
+    """Parameters of the file give the joints of the file, left hands by mirroring, to what float32 holds."""
+    for picture in pictures:
+        sample = picture.annotation
+        signs = 1.0 if bool(sample["right"]) else np.array([1, -1, -1])
+        pose = torch.as_tensor((sample["hand_pose"].reshape(16, 3) * signs).astype(np.float32))
+        out = hand_model.forward_axis_angle(pose[0], pose[1:].reshape(45), torch.as_tensor(sample["betas"]))
+        joints = out.joints.numpy() if bool(sample["right"]) else mirror_points(out.joints.numpy())
+        joints = joints + sample["translation"]
+        np.testing.assert_allclose(joints, sample["keypoints_3d"][:, :3], atol=2e-5)
+        pixels = projected(sample["keypoints_3d"][:, :3], sample["camera_matrix"])
+        # the truth must reproject to 0.1 px; float32 keeps a hundredth
+        np.testing.assert_allclose(pixels, sample["keypoints_2d"][:, :2], atol=0.02)
+
+
+def test_the_drawn_outline_is_that_of_the_annotated_mesh(bare: list[MadePicture], hand_model: HandModel) -> None:
+    """Labels filled from the annotation's vertices agree with the drawn ones, but for pixels on the outline.
+
+    OpenCV fills polygons at pixel centres (0, 0); shifting one of the two by half a pixel would already be seen, which
+    the second assertion shows.
+    """
+    for picture in bare:
+        if not (np.abs(picture.truth.keypoints_2d - 128) < 128).all():
+            continue
+        mask = (picture.parts >= 1) & (picture.parts <= 16)
+        shifts = [(0, 0), (0.5, 0), (-0.5, 0), (0, 0.5), (0, -0.5)]
+        differing = [np.count_nonzero(mask ^ filled(picture, hand_model, np.array(shift))) for shift in shifts]
+        assert differing[0] == min(differing)
+
+
+def filled(picture: MadePicture, hand_model: HandModel, shift: np.ndarray, times: int = 4) -> np.ndarray:
+    """(H, W) bool: which pixels' centres lie in a triangle of the annotated mesh, moved by `shift` px."""
+    pixels = projected(picture.truth.vertices, picture.truth.camera_matrix) + shift
+    height, width = picture.parts.shape
+    canvas = np.zeros((height * times, width * times), np.uint8)
+    fine = (pixels + 0.5) * times - 0.5
+    for face in hand_model.arrays.closed_faces:
+        cv2.fillConvexPoly(canvas, np.round(fine[face] * 16).astype(np.int32), 1, shift=4)
+    return canvas.reshape(height, times, width, times).mean((1, 3)) > 0.5
+
+
+def test_depth_is_that_of_the_mesh(bare: list[MadePicture]) -> None:
+    """At a pixel of the hand some vertex is near in the picture and in depth: none of the bare hand's pixels floats."""
+    for picture in bare[:4]:
+        pixels = projected(picture.truth.vertices, picture.truth.camera_matrix)
+        rows, columns = np.nonzero((picture.parts >= 1) & (picture.parts <= 16))
+        for pick in np.random.default_rng(0).choice(len(rows), 40):
+            y, x = rows[pick], columns[pick]
+            near = np.linalg.norm(pixels - [x, y], axis=1) < 8
+            assert np.abs(picture.truth.vertices[near, 2] - picture.depth[y, x]).min() < 0.01
+
+
+def test_hidden_joints_are_hidden(bare: list[MadePicture]) -> None:
+    """Of an uncovered hand more than half of the joints are seen on average, and never all joints of every picture."""
+    counts = [picture.visibility.sum() for picture in bare]
+    assert 10 < np.mean(counts) < 21
+
+
+def test_what_covers_too_much_is_taken_away(hand_model: HandModel) -> None:
+    """With every joint demanded, nothing that can be taken away is left in the picture."""
+    options = SyntheticOptions(second_hand=1, held_object=1, occluder=1, least_visible=21, width=96, height=96)
+    plain = SyntheticOptions(second_hand=0, held_object=0, occluder=0, width=96, height=96)
+    for index in range(3):
+        demanding = PictureMaker(hand_model, options, seed=1).make(index)
+        alone = PictureMaker(hand_model, plain, seed=1).make(index)
+        if demanding.visibility.sum() < 21:
+            np.testing.assert_array_equal(demanding.parts, alone.parts)
+
+
+def test_parts_of_a_hand_lie_together(bare: list[MadePicture]) -> None:
+    for picture in bare:
+        mask = ((picture.parts >= 1) & (picture.parts <= 16)).astype(np.uint8)
+        pieces = cv2.connectedComponents(mask)[0] - 1
+        assert 1 <= pieces <= 6  # fingers that come out from behind another, seldom more
+
+
+def test_background_shows_where_nothing_is(pictures: list[MadePicture]) -> None:
+    class Half:
+        color = np.full((1, 2, 3), 0.25, np.float32) * np.array([1, 0], np.float32)[None, :, None]
+        alpha = np.array([[0.5, 0.0]], np.float32)
+
+    background = np.array([[[255, 255, 255], [128, 128, 128]]], np.uint8)
+    light = over_background(Half, background)  # type: ignore[arg-type]
+    assert light[0, 0] == pytest.approx([0.75] * 3)
+    assert light[0, 1] == pytest.approx([0.2158605] * 3, abs=1e-5)  # sRGB's 128
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("width", 8), ("supersample", 5), ("left", 1.5), ("effects", -0.1), ("least_visible", 22), ("box_factor", 0)],
+)
+def test_options_say_what_is_wrong(name: str, value: float) -> None:
+    with pytest.raises(ValueError, match=name):
+        SyntheticOptions(**{name: value})  # type: ignore[arg-type]
+
+
+def test_negative_numbers_are_refused(maker: PictureMaker, hand_model: HandModel) -> None:
+    with pytest.raises(ValueError, match="index"):
+        maker.make(-1)
+    with pytest.raises(ValueError, match="seed"):
+        PictureMaker(hand_model, seed=-1)

@@ -1,0 +1,165 @@
+"""Tars of made pictures: the same bytes however they are made, read by training, continued after a stop."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from hamer.checkpoints.unpickling import load_pickle
+from hamer.datasets.crop_settings import CropSettings
+from hamer.datasets.hands import PatchCutter, hands_of_sample
+from hamer.datasets.skipping import SkipCounts
+from hamer.datasets.streams import Place
+from hamer.datasets.synthetic.options import SyntheticOptions
+from hamer.datasets.synthetic.shards import Recipe, encoded, made_samples, write_shards
+from hamer.datasets.synthetic.stream import MadeSamples, MadeSource
+from hamer.datasets.tar_filters import AnnotationFilters
+from hamer.datasets.tar_reading import TarSample, read_tar
+
+COUNT, SHARD = 7, 3
+
+
+@pytest.fixture(scope="module")
+def recipe() -> Recipe:
+    return Recipe(SyntheticOptions(width=96, height=96), seed=2, landmarks=False)
+
+
+@pytest.fixture(scope="module")
+def folder(recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("made")
+    write_shards(recipe, COUNT, folder, shard_size=SHARD)
+    return folder
+
+
+def contents(folder: Path) -> list[bytes]:
+    return [tar.read_bytes() for tar in sorted(folder.glob("*.tar"))]
+
+
+def samples(folder: Path) -> list[TarSample]:
+    skipped = SkipCounts()
+    found = [sample for tar in sorted(folder.glob("*.tar")) for sample in read_tar(str(tar), skipped)]
+    assert not skipped.summary()
+    return found
+
+
+def test_samples_are_complete_and_in_order(folder: Path, recipe: Recipe) -> None:
+    found = samples(folder)
+    assert [sample.key for sample in found] == [f"{number:06d}" for number in range(COUNT)]
+    maker = recipe.maker()
+    for number, sample in enumerate(found):
+        made = maker.make(number)
+        parts = cv2.imdecode(np.frombuffer(sample.members["parts.png"], np.uint8), cv2.IMREAD_UNCHANGED)
+        np.testing.assert_array_equal(parts, made.parts)
+        (hand,) = load_pickle(sample.members["data.pyd"])
+        for name, value in made.annotation.items():
+            if name != "extra_info":
+                np.testing.assert_array_equal(hand[name], value)
+        assert hand["visibility"].dtype == bool and isinstance(hand["family"], str)
+        jpg = cv2.imdecode(np.frombuffer(sample.members["jpg"], np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
+        # JPEG of quality 92 is off by two grey levels on average, more where the camera's noise is strong
+        assert np.abs(jpg.astype(int) - made.rgb).mean() < 6
+
+
+def test_training_reads_them(folder: Path) -> None:
+    cutter = PatchCutter(CropSettings(size=64))
+    skipped = SkipCounts()
+    for sample in samples(folder):
+        (hand,) = hands_of_sample(sample, AnnotationFilters(), skipped, lambda: 0)
+        item = hand.item(cutter)
+        assert item is not None and item["img"].shape == (3, 64, 64)
+        inside = np.abs(item["keypoints_2d"][:, :2]) <= 0.5  # crop widths from its middle
+        assert inside.mean() > 0.5
+
+
+def test_an_interrupted_run_continues_to_the_same_bytes(recipe: Recipe, folder: Path, tmp_path: Path) -> None:
+    class StopError(Exception):
+        pass
+
+    def stop(done: int, _total: int) -> None:
+        if done == SHARD + 2:  # in the second shard
+            raise StopError
+
+    with pytest.raises(StopError):
+        write_shards(recipe, COUNT, tmp_path, shard_size=SHARD, progress=stop)
+    assert [tar.name for tar in tmp_path.glob("*.tar*")] == ["000000.tar"]
+    done: list[int] = []
+    write_shards(recipe, COUNT, tmp_path, shard_size=SHARD, progress=lambda n, _: done.append(n))
+    assert done == list(range(SHARD, COUNT + 1))
+    assert contents(tmp_path) == contents(folder)
+
+
+def test_a_killed_runs_half_shard_is_made_anew(recipe: Recipe, folder: Path, tmp_path: Path) -> None:
+    write_shards(recipe, COUNT, tmp_path, shard_size=SHARD)
+    tar = tmp_path / "000001.tar"
+    tar.write_bytes(tar.read_bytes()[:-600])  # as a machine that went down may leave it
+    (tmp_path / "000002.tar.partial").write_bytes(b"half")
+    write_shards(recipe, COUNT, tmp_path, shard_size=SHARD)
+    assert contents(tmp_path) == contents(folder)
+    assert not list(tmp_path.glob("*.partial"))
+
+
+def test_a_larger_count_adds_pictures(recipe: Recipe, folder: Path, tmp_path: Path) -> None:
+    write_shards(recipe, SHARD, tmp_path, shard_size=SHARD)
+    write_shards(recipe, COUNT, tmp_path, shard_size=SHARD)
+    assert contents(tmp_path) == contents(folder)
+    shards = write_shards(recipe, COUNT - 2, tmp_path, shard_size=SHARD)  # fewer takes nothing away
+    assert sum(shard.pictures for shard in shards) == COUNT
+
+
+def test_another_recipe_needs_another_folder(recipe: Recipe, tmp_path: Path) -> None:
+    write_shards(recipe, 1, tmp_path)
+    other = Recipe(recipe.options, seed=9, landmarks=False)
+    with pytest.raises(ValueError, match="seed"):
+        write_shards(other, 1, tmp_path)
+    write_shards(other, 1, tmp_path, overwrite=True)
+
+
+def test_processes_give_the_same_pictures(folder: Path, recipe: Recipe) -> None:
+    """Two spawned processes, chunks of them in turn: the bytes of the samples are those of this process."""
+    count = 41  # three chunks
+    several = list(made_samples(recipe, range(count), processes=2))
+    assert len(several) == count
+    for sample, made in zip(samples(folder), several, strict=False):
+        assert made.members == sample.members
+    assert several[-1] == encoded(recipe.maker().make(count - 1), recipe.quality)
+
+
+def test_pictures_begin_at_the_first_index(recipe: Recipe) -> None:
+    moved = Recipe(recipe.options, recipe.seed, first_index=4, landmarks=False)
+    (first,) = made_samples(moved, range(1))
+    assert first == encoded(recipe.maker().make(4), recipe.quality)
+
+
+def test_a_stream_gives_each_place_other_pictures(recipe: Recipe, folder: Path) -> None:
+    stored = samples(folder)
+    source = MadeSource(recipe, AnnotationFilters())
+    for worker in range(2):
+        stream = source.samples(Place(worker=worker, workers=2))
+        for number in (worker, worker + 2):
+            assert next(stream).members == stored[number].members
+        stream.close()
+
+
+def test_a_stream_gives_items_and_goes_on_in_the_next_epoch(recipe: Recipe) -> None:
+    data = MadeSamples(MadeSource(recipe, AnnotationFilters()), PatchCutter(CropSettings(size=32)), epoch_size=2)
+    first, second = list(data), list(data)
+    assert [item["__key__"] for item in first + second] == ["000000", "000001", "000002", "000003"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [({"quality": 20}, "quality"), ({"seed": -1}, "seed"), ({"backgrounds": Path("no_such_folder")}, "backgrounds")],
+)
+def test_recipes_say_what_is_wrong(change: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Recipe(**change)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["count", "shard_size", "processes"])
+def test_counts_must_be_positive(recipe: Recipe, tmp_path: Path, name: str) -> None:
+    arguments = {"count": 1, "shard_size": 1, "processes": 1, name: 0}
+    with pytest.raises(ValueError, match=name):
+        write_shards(recipe, arguments.pop("count"), tmp_path, **arguments)
