@@ -1,0 +1,157 @@
+"""The arm behind a made hand: a tube that leaves the wrist's open edge, bare or dressed.
+
+Letters: L vertices of the wrist's loop, R rings along the arm, S x S texture. Camera frame, metres.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from hamer.datasets.synthetic.arm_textures import arm_texture
+from hamer.datasets.synthetic.dress import Dress, Profile, draw_dress
+from hamer.datasets.synthetic.skin import Skin
+from hamer.datasets.synthetic.surfaces import FOREARM, Surface
+from hamer.datasets.synthetic.wrists import Wrist
+from hamer.hand_models.arrays import HandModelArrays
+
+FLEXION_LIMIT, DEVIATION_LIMIT = np.deg2rad(65.0), np.deg2rad(25.0)
+"""How far a wrist bends toward palm or back, and sideways (AAOS, Joint Motion, 1965), a little short of the end."""
+
+_BEND = 0.045
+"""Length over which the arm turns from the hand's direction to its own: the carpus."""
+
+
+@dataclass(frozen=True)
+class _Course:
+    """The arm's axis: the loop's centre, rest-to-camera rotation, and the bend in the hand's frame (radians)."""
+
+    start: np.ndarray
+    rotation: np.ndarray
+    direction: np.ndarray
+    axis: np.ndarray
+    angle: float
+    twist: float
+    length: float
+
+
+def forearm(hand_vertices: np.ndarray, arrays: HandModelArrays, skin: Skin, rng: np.random.Generator) -> Surface:
+    """The arm of a posed right hand (V, 3): begins exactly at the loop's vertices, 15 to 30 cm long, label 17.
+
+    The first L vertices of the surface are the hand's own loop, so that no gap can open. Bare skin takes the hand's
+    colours at the loop and runs into the arm's own within a few centimetres.
+    """
+    wrist = Wrist.of(arrays)
+    loop = np.asarray(hand_vertices, np.float64)[wrist.loop]
+    course = _draw_course(wrist, loop, hand_vertices, rng)
+    dress = draw_dress(skin, course.length, rng)
+    profile = dress.profile(course.length)
+    vertices = _rings(wrist, loop, course, profile, dress)
+    faces, uv_faces = _tube_faces(len(profile.s), len(loop))
+    albedo, relief = arm_texture(skin, wrist, profile, dress, rng)
+    labels = np.full(len(faces), FOREARM, np.uint8)
+    uv = _tube_uv(profile, len(loop))
+    return Surface(
+        vertices=vertices.reshape(-1, 3).astype(np.float32),
+        faces=faces,
+        uv=uv,
+        uv_faces=uv_faces,
+        albedo=albedo,
+        relief=relief,
+        gloss=0.5 * skin.gloss,
+        labels=labels,
+        scattering=0.2 if dress.sleeve is not None else None,
+    )
+
+
+def _draw_course(wrist: Wrist, loop: np.ndarray, hand_vertices: np.ndarray, rng: np.random.Generator) -> _Course:
+    flexion = float(np.clip(rng.normal(0.0, np.deg2rad(22)), -FLEXION_LIMIT, FLEXION_LIMIT))
+    deviation = float(np.clip(rng.normal(0.0, np.deg2rad(10)), -DEVIATION_LIMIT, DEVIATION_LIMIT))
+    outward = wrist.outward.mean(axis=0)
+    outward /= np.linalg.norm(outward)
+    # Flexion turns the arm about the hand's lateral axis z, deviation about the palm's normal y.
+    turn = np.array([0.0, deviation, flexion])
+    angle = float(np.linalg.norm(turn))
+    return _Course(
+        start=loop.mean(axis=0),
+        rotation=wrist.motion(hand_vertices),
+        direction=outward,
+        axis=turn / max(angle, 1e-9),
+        angle=angle,
+        twist=float(rng.normal(0, np.deg2rad(25))),
+        length=float(rng.uniform(0.15, 0.30)),
+    )
+
+
+def _rings(wrist: Wrist, loop: np.ndarray, course: _Course, profile: Profile, dress: Dress) -> np.ndarray:
+    """Vertices (R, L, 3): the loop's own outline, turning into an ellipse that widens toward the elbow."""
+    offset = (loop - course.start) @ course.rotation  # in the rest frame
+    centre, turns = _axis(course, profile.s)
+    theta = np.arctan2(offset[:, 1], offset[:, 2])
+    half_height, half_width = np.ptp(offset[:, 1]) / 2, np.ptp(offset[:, 2]) / 2
+    slope = wrist.outward - wrist.outward.mean(axis=0)
+    rings = []
+    for number, (s, lift) in enumerate(zip(profile.s, profile.lift, strict=True)):
+        along = max(s, 0.0)
+        own = _smooth(along / 0.06)
+        outline = offset + slope * along * np.exp(-along / 0.02)
+        ellipse = _ellipse(theta, half_height, half_width, along, course.twist * along / course.length)
+        shape = (1 - own) * outline + own * ellipse
+        if number > 0:
+            radial = shape * [0.0, 1.0, 1.0]
+            size = np.linalg.norm(radial, axis=1, keepdims=True)
+            shape = shape + radial / size * (lift + dress.folds(theta, s, number)[:, None])
+        rings.append(centre[number] + shape @ turns[number].T)
+    return course.start + np.stack(rings) @ course.rotation.T
+
+
+def _ellipse(theta: np.ndarray, height: float, width: float, s: float, twist: float) -> np.ndarray:
+    """The cross-section (L, 3) at distance s from the wrist: nearly round where the muscles are."""
+    swell = _smooth(s / 0.22)
+    h, w = height * (1.0 + 0.95 * swell), width * (1.0 + 0.55 * swell)
+    point = np.stack([np.zeros_like(theta), h * np.sin(theta), w * np.cos(theta)], axis=1)
+    c, sn = np.cos(twist), np.sin(twist)
+    return point @ np.array([[1, 0, 0], [0, c, -sn], [0, sn, c]]).T
+
+
+def _axis(course: _Course, s: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Centres (R, 3) and rotations (R, 3, 3) of the rings in the rest frame, the loop's centre at the origin."""
+    fine = np.linspace(0.0, max(float(s.max()), 1e-3), 240)
+    angles = course.angle * _smooth(fine / _BEND)
+    directions = np.stack([_rotation(course.axis, a) @ course.direction for a in angles])
+    path = np.concatenate(
+        [[np.zeros(3)], np.cumsum(0.5 * (directions[1:] + directions[:-1]), axis=0) * (fine[1] - fine[0])]
+    )
+    centre = np.stack([np.interp(s, fine, path[:, i]) for i in range(3)], axis=1)
+    centre += np.minimum(s, 0.0)[:, None] * course.direction
+    turns = np.stack([_rotation(course.axis, course.angle * _smooth(max(x, 0.0) / _BEND)) for x in s])
+    return centre, turns
+
+
+def _rotation(axis: np.ndarray, angle: float) -> np.ndarray:
+    """Rodrigues' formula for a unit axis (3,)."""
+    x, y, z = axis
+    k = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
+    return np.eye(3) + np.sin(angle) * k + (1 - np.cos(angle)) * k @ k
+
+
+def _smooth(t: np.ndarray | float) -> np.ndarray:
+    t = np.clip(t, 0.0, 1.0)
+    return t * t * (3 - 2 * t)
+
+
+def _tube_faces(rings: int, around: int) -> tuple[np.ndarray, np.ndarray]:
+    """Triangles of the tube, and the same on a texture grid with one column more, where the tube closes."""
+    r, i = (x.ravel() for x in np.meshgrid(np.arange(rings - 1), np.arange(around), indexing="ij"))
+    result = []
+    for columns, j in ((around, (i + 1) % around), (around + 1, i + 1)):
+        a, b, c, d = r * columns + i, r * columns + j, (r + 1) * columns + i, (r + 1) * columns + j
+        result.append(np.concatenate([np.stack([b, a, c], 1), np.stack([b, c, d], 1)]).astype(np.int32))
+    return result[0], result[1]
+
+
+def _tube_uv(profile: Profile, around: int) -> np.ndarray:
+    """Texture points (R * (L + 1), 2): u once around, v along the profile's own length."""
+    u, v = np.meshgrid(np.linspace(0, 1, around + 1), profile.v)
+    return np.stack([u, v], axis=-1).reshape(-1, 2).astype(np.float32)
