@@ -5,7 +5,10 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hamer.hand_models.arrays import HandModelArrays
 
 _DESCRIPTION = """\
 Read a HaMeR checkpoint, check it against its configuration, and write the network alone to a safetensors file: no
@@ -13,12 +16,13 @@ optimiser state, no pickle, half the size with --dtype bfloat16. The configurati
 the result is all that load_hamer needs. Nothing in the checkpoint is executed.
 
 The result holds MANO's arrays if the checkpoint does; MANO's licence does not allow passing them on. --without-mano
-leaves them out, and loading then needs a MANO file of your own.
+leaves them out, and loading then needs a MANO file of your own. The open hand's are never stored: they come with hamer.
 """
 _EXAMPLES = """\
 examples:
   hamer convert _DATA/hamer_ckpts/checkpoints/hamer.ckpt hamer.safetensors
   hamer convert logs/train/run/checkpoints/last.ckpt small.safetensors --dtype bfloat16 --without-mano
+  hamer convert logs/train/built_in/checkpoints/last.ckpt built_in.safetensors --dtype float16 --head-too
 """
 # Sections of a configuration that describe the network and its crops; the others belong to one training run on one
 # machine.
@@ -47,6 +51,9 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         help="numbers in the file; bfloat16 halves it; made-up weights then move vertices by 0.1 mm (default: %(default)s)",
     )
     parser.add_argument(
+        "--head-too", action="store_true", help="--dtype for all matrices: in a small network the head is a large part"
+    )
+    parser.add_argument(
         "--without-mano", action="store_true", help="leave MANO's arrays out, so that the file may be passed on"
     )
     parser.add_argument(
@@ -72,6 +79,7 @@ def run(args: argparse.Namespace) -> int:
             args.checkpoint,
             output,
             dtype=args.dtype,
+            head_too=args.head_too,
             with_mano=not args.without_mano,
             with_discriminator=args.keep_discriminator,
         )
@@ -88,6 +96,7 @@ def convert(
     output: str | Path,
     *,
     dtype: str = "float32",
+    head_too: bool = False,
     with_mano: bool = True,
     with_discriminator: bool = False,
 ) -> int:
@@ -98,7 +107,8 @@ def convert(
         output: a `.safetensors` file.
         dtype: of the backbone's large matrices, 94 % of the network; the rest is small, matters more, and stays
             float32.
-        with_mano: include `mano.*`.
+        head_too: all matrices of the network, not the backbone's alone.
+        with_mano: include `mano.*`, unless it is the open hand as the package has it.
         with_discriminator: include `discriminator.*`.
     """
     import torch
@@ -108,24 +118,60 @@ def convert(
     from hamer.models.precision import is_lowered
 
     model, cfg = load_hamer(checkpoint)
-    left_out = (() if with_mano else ("mano.",)) + (() if with_discriminator else ("discriminator.",))
+    is_open = _is_shipped(model.mano.arrays)
+    left_out = (() if with_mano and not is_open else ("mano.",)) + (() if with_discriminator else ("discriminator.",))
     tensors = {
-        name: value.to(getattr(torch, dtype)) if is_lowered(name) else value
+        name: value.to(getattr(torch, dtype)) if is_lowered(name) or (head_too and _is_matrix(name, value)) else value
         for name, value in model.state_dict().items()
         if not name.startswith(left_out)
     }
     has_adversary = any(name.startswith("discriminator.") for name in tensors)
-    write_safetensors(output, tensors, config=_portable(cfg.to_dict(), has_adversary))
+    write_safetensors(output, tensors, config=_portable(cfg.to_dict(), has_adversary, is_open))
     return len(tensors)
 
 
-def _portable(cfg: dict[str, Any], has_adversary: bool) -> dict[str, Any]:
-    """The configuration without what belongs to this machine: data paths in the original's layout."""
-    kept = {key: cfg[key] for key in _KEPT_SECTIONS if key in cfg}
+def _is_matrix(name: str, value: Any) -> bool:
+    """Whether a tensor is one of the network's weight matrices; the hand, and what is small, stay exact."""
+    return value.is_floating_point() and value.ndim >= 2 and value.numel() >= 4096 and not name.startswith("mano.")
+
+
+def _is_shipped(hand: HandModelArrays) -> bool:
+    """Whether a hand is the open hand that comes with this package."""
+    import numpy as np
+
+    from hamer.checkpoints.hand_files import load_open_hand
+
+    if hand.name != "open":
+        return False
+    shipped = load_open_hand()
+    names = ("v_template", "shapedirs", "posedirs", "J_regressor", "lbs_weights", "faces")
+    return all(np.array_equal(getattr(hand, name), getattr(shipped, name)) for name in names)
+
+
+def _portable(cfg: dict[str, Any], has_adversary: bool, is_open: bool) -> dict[str, Any]:
+    """The configuration without what belongs to this machine: data paths in the original's layout, no other paths."""
+    from hamer.configs.reader import OPEN_HAND
+
+    kept = {key: _without_places(cfg[key]) for key in _KEPT_SECTIONS if key in cfg}
     kept["MANO"] |= {"MODEL_PATH": "data/mano", "MEAN_PARAMS": "data/mano_mean_params.npz", "DATA_DIR": "_DATA/data/"}
+    if is_open:
+        kept["MANO"]["MODEL_PATH"] = OPEN_HAND
     if not has_adversary:
         kept["LOSS_WEIGHTS"] = {**kept.get("LOSS_WEIGHTS", {}), "ADVERSARIAL": 0.0}
     return kept
+
+
+def _without_places(settings: Any) -> Any:
+    """`settings` without entries that are absolute paths."""
+    if isinstance(settings, dict):
+        return {key: _without_places(value) for key, value in settings.items() if not _is_place(value)}
+    if isinstance(settings, list):
+        return [_without_places(value) for value in settings if not _is_place(value)]
+    return settings
+
+
+def _is_place(value: Any) -> bool:
+    return isinstance(value, str) and Path(value).is_absolute()
 
 
 def _fail(message: str, *, status: int = 1) -> int:

@@ -80,4 +80,4 @@ def fit_estimate(model: HandModel, flat: FlatHands, options: FitOptions, initial
         initial=initial,
         options=options,
     )
-    return Estimate(fit.global_orient, fit.hand_pose, fit.betas, fit.translation, fit.valid)
+    return Estimate(fit.global_orient, fit.hand_pose, fit.betas, fit.translation, fit.valid, fit.residual_px)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
@@ -16,7 +16,8 @@ from hamer.structures import Camera, HandBoxes
 class Estimate:
     """Parameters of N hands, right-hand convention: rotation matrices, betas, translation (N, 3) metres, valid (N,).
 
-    `global_orient` (N, 3, 3), `hand_pose` (N, 15, 3, 3), `betas` (N, 10).
+    `global_orient` (N, 3, 3), `hand_pose` (N, 15, 3, 3), `betas` (N, 10). `misfit` (N,) px: root mean square distance of
+    the joints to the detector's keypoints where they were fitted to these, else infinite.
     """
 
     global_orient: torch.Tensor
@@ -24,20 +25,15 @@ class Estimate:
     betas: torch.Tensor
     translation: torch.Tensor
     valid: torch.Tensor
+    misfit: torch.Tensor
 
-    def completed(self, other: Estimate) -> Estimate:
-        """These parameters, with the other's where these are not valid."""
+    def __getitem__(self, rows: torch.Tensor) -> Estimate:
+        """The hands that `rows` (indices or mask) selects."""
+        return Estimate(*(getattr(self, field.name)[rows] for field in fields(self)))
 
-        def pick(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-            return torch.where(self.valid.reshape(-1, *[1] * (a.ndim - 1)), a, b)
-
-        return Estimate(
-            pick(self.global_orient, other.global_orient),
-            pick(self.hand_pose, other.hand_pose),
-            pick(self.betas, other.betas),
-            pick(self.translation, other.translation),
-            self.valid | other.valid,
-        )
+    def replaced(self, rows: torch.Tensor, other: Estimate) -> Estimate:
+        """A copy whose `rows` (K,) int64 are the K hands of `other`."""
+        return Estimate(*(getattr(self, f.name).index_copy(0, rows, getattr(other, f.name)) for f in fields(self)))
 
 
 @dataclass
@@ -59,6 +55,22 @@ class FlatHands:
 
     def __len__(self) -> int:
         return len(self.hands)
+
+    def __getitem__(self, rows: torch.Tensor) -> FlatHands:
+        """The hands that `rows` (indices or mask) selects."""
+        index = rows.numpy()
+        return FlatHands(
+            self.picture_index[index], self.hands[index], self.camera_matrix[rows], self.keypoints_2d[rows]
+        )
+
+    @property
+    def sizes(self) -> torch.Tensor:
+        """(N,) px: longer sides of the known keypoints' boxes; 0 where none is known."""
+        points = self.keypoints_2d[..., :2]
+        known = (torch.isfinite(points).all(-1) & (torch.nan_to_num(self.keypoints_2d[..., 2]) > 0))[..., None]
+        high = torch.where(known, points, -torch.inf).amax(1)
+        low = torch.where(known, points, torch.inf).amin(1)
+        return (high - low).amax(-1).clamp(min=0.0)
 
     @property
     def mirror(self) -> torch.Tensor:

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+MUCH_NEARER = 0.5
+"""Misfit of a fit alone over that of a refined hand from which the refined one is given up."""
+
 
 class OnDemand:
     """A network that is loaded when it is first asked for, and can be released until it is asked for again."""
@@ -143,7 +146,11 @@ class NetworkEstimator:
         return assemble(self.hand_model, estimate, flat, cameras, len(found))
 
     def _refined(self, estimate: Estimate, flat: FlatHands) -> Estimate:
-        """The estimate fitted to the keypoints; what cannot be fitted stays as it is."""
+        """The estimate fitted to the keypoints; what cannot be fitted stays as it is.
+
+        A hand that stays far from its keypoints although it was pulled there began as another hand: it is fitted without
+        the network's word too, and that is taken where it comes much nearer.
+        """
         known = torch.where(estimate.valid, 1.0, torch.nan)[:, None]  # NaN: that hand is fitted without a start
         initial = HandPose(
             estimate.global_orient * known[:, None],
@@ -154,7 +161,15 @@ class NetworkEstimator:
         options = self.options
         if self._carries_over:  # nothing is known of the target's betas yet
             options = replace(options, stay_betas=options.sigma_betas)
-        return fit_estimate(self.hand_model, flat, options, initial).completed(estimate)
+        refined = fit_estimate(self.hand_model, flat, options, initial)
+        done = refined.valid.nonzero()[:, 0]
+        result = estimate.replaced(done, refined[done])
+        lost = (refined.valid & (refined.misfit > options.outlier_2d / 2 * flat.sizes)).nonzero()[:, 0]
+        if len(lost):
+            alone = fit_estimate(self.hand_model, flat[lost], options)
+            better = alone.valid & (alone.misfit < MUCH_NEARER * refined.misfit[lost])
+            result = result.replaced(lost[better], alone[better])
+        return result
 
     @torch.inference_mode()
     def predict(self, pictures: Sequence[Picture], flat: FlatHands, cameras: Sequence[Camera]) -> Estimate:
@@ -181,7 +196,7 @@ class NetworkEstimator:
             logger.warning(
                 "%s gave numbers that are not finite for %d of %d hands", self.title, (~valid).sum(), len(valid)
             )
-        return Estimate(orient, pose, betas, translation, valid)
+        return Estimate(orient, pose, betas, translation, valid, torch.full((len(valid),), torch.inf))
 
 
 def _kept(output: dict[str, Any], crops: CropBatch) -> dict[str, torch.Tensor]:
