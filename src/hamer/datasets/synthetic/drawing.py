@@ -103,8 +103,8 @@ def draw(
     texture = kernels.sample_textures(coordinate, d_coordinate, face_of, triangles.owners, textures, texels)
     bent = kernels.bend_normals(normal, d_position, d_coordinate, texture)
     lens = np.array(lens_of(camera_matrix))
-    open_share = kernels.occlusion(at, position, normal, nearest, supersample, lens)
-    lit = _lit_shares(triangles, projection, lights, position, normal, width, height)
+    open_share = kernels.occlusion(pixels, at, position, normal, nearest, supersample, lens)
+    lit = _lit_shares(triangles, projection, lights, pixels, position, normal, width, height)
     ambient = np.stack([lights.sky, lights.ground, lights.up])
     shaded = kernels.illuminate(
         position, bent, texture, open_share, lit, face_of, triangles.owners, triangles.finish, ambient,
@@ -162,6 +162,7 @@ def _lit_shares(
     triangles: Triangles,
     projection: Projection,
     lights: Lights,
+    pixels: np.ndarray,
     position: np.ndarray,
     normal: np.ndarray,
     width: int,
@@ -175,6 +176,6 @@ def _lit_shares(
         u, v, w = np.ascontiguousarray((triangles.positions @ frame[:, :3].T + frame[:, 3]).T)
         kernels.fill(u, v, w, triangles.faces, light_map, _NO_INDEX)
         lit[light] = kernels.shadows(
-            position, normal, lights.directions[light], light_map, frame, texel, float(lights.softness[light])
+            pixels, position, normal, lights.directions[light], light_map, frame, texel, float(lights.softness[light])
         )
     return lit

@@ -27,10 +27,19 @@ except ImportError:  # drawing.draw says what to do
 logger = logging.getLogger(__name__)
 
 OCCLUSION_RADIUS = 0.018  # metres; about a finger's width: darkens between fingers and in a fist
-SPIRAL = np.array(
-    [[np.sqrt((k + 0.5) / 8) * np.cos(2.39996 * k), np.sqrt((k + 0.5) / 8) * np.sin(2.39996 * k)] for k in range(8)],
-    np.float32,
-)  # eight points that fill a disc evenly: sunflower seeds, the golden angle apart
+
+
+def _spirals() -> np.ndarray:
+    """(4, 8, 2): eight points that fill the unit disc evenly (sunflower seeds, the golden angle apart), in four turns.
+
+    The pixels of each 2 x 2 block take one turn each, so that what is sampled by them shows no copies of its outline.
+    """
+    seed = np.arange(8) + 0.5
+    angle = np.pi * (3 - np.sqrt(5)) * np.arange(8) + np.pi / 2 * np.arange(4)[:, None]
+    return (np.sqrt(seed / 8)[:, None] * np.stack([np.cos(angle), np.sin(angle)], axis=-1)).astype(np.float32)
+
+
+SPIRALS = _spirals()
 SHADOW_BIAS = 0.0012  # metres; below the depth steps of a 256-texel map over a hand and its arm
 SHADOW_RAMP = 0.0025  # metres behind the caster until a surface is fully in its shadow
 SCATTER = np.array([0.32, 0.12, 0.08], np.float32)  # how far past the edge of light red, green and blue reach in skin
@@ -366,7 +375,13 @@ def bend_normals(
 
 @_jit
 def occlusion(
-    at: np.ndarray, position: np.ndarray, normal: np.ndarray, nearest: np.ndarray, supersample: int, lens: np.ndarray
+    pixels: np.ndarray,
+    at: np.ndarray,
+    position: np.ndarray,
+    normal: np.ndarray,
+    nearest: np.ndarray,
+    supersample: int,
+    lens: np.ndarray,
 ) -> np.ndarray:
     """How open the surroundings of the fragments are (K,), 0..1, by what the z-buffer shows around them.
 
@@ -382,10 +397,11 @@ def occlusion(
         reach = OCCLUSION_RADIUS * lens[0] * supersample / pz
         at_x, at_y = at[k, 0] * supersample, at[k, 1] * supersample
         plane = px * normal[k, 0] + py * normal[k, 1] + pz * normal[k, 2]
+        turn = pixels[k, 0] % 2 + 2 * (pixels[k, 1] % 2)
         hidden = 0.0
-        for point in range(SPIRAL.shape[0]):
-            column = int(at_x + reach * SPIRAL[point, 0])
-            row = int(at_y + reach * SPIRAL[point, 1])
+        for point in range(SPIRALS.shape[1]):
+            column = int(at_x + reach * SPIRALS[turn, point, 0])
+            row = int(at_y + reach * SPIRALS[turn, point, 1])
             if column < 0 or row < 0 or column >= columns or row >= rows or nearest[row, column] <= 0:
                 continue
             ray_x = ((column + 0.5) * step - lens[2]) * per_fx
@@ -398,12 +414,13 @@ def occlusion(
                 square = x * x + y * y + (z - pz) * (z - pz)
                 if square < limit:
                     hidden += max(above * z / np.sqrt(square) - 0.12, 0.0) * (1.0 - square / limit)
-        result[k] = max(1.0 - 2.0 * hidden / SPIRAL.shape[0], 0.15)
+        result[k] = max(1.0 - 2.0 * hidden / SPIRALS.shape[1], 0.15)
     return result
 
 
 @_jit
 def shadows(
+    pixels: np.ndarray,
     position: np.ndarray,
     normal: np.ndarray,
     direction: np.ndarray,
@@ -424,11 +441,12 @@ def shadows(
     result = np.empty(position.shape[0], np.float32)
     for k in range(position.shape[0]):
         nx, ny, nz = normal[k, 0], normal[k, 1], normal[k, 2]
-        if nx * direction[0] + ny * direction[1] + nz * direction[2] < TURNED_AWAY:
+        cosine = nx * direction[0] + ny * direction[1] + nz * direction[2]
+        if cosine < TURNED_AWAY:
             result[k] = 0.0
             continue
-        # From a little above the surface, so that it does not shade itself.
-        lift = 1.2 * texel
+        # From a little above the surface, so that it does not shade itself; more where light grazes it.
+        lift = texel * (1.0 + 2.0 * np.sqrt(max(1.0 - cosine * cosine, 0.0)))
         x, y, z = position[k, 0] + lift * nx, position[k, 1] + lift * ny, position[k, 2] + lift * nz
         u = frame[0, 0] * x + frame[0, 1] * y + frame[0, 2] * z + frame[0, 3]
         v = frame[1, 0] * x + frame[1, 1] * y + frame[1, 2] * z + frame[1, 3]
@@ -436,9 +454,10 @@ def shadows(
         if u < radius or v < radius or u >= size - 1 - radius or v >= size - 1 - radius:
             result[k] = 1.0
             continue
+        turn = pixels[k, 0] % 2 + 2 * (pixels[k, 1] % 2)
         dark = 0.0
-        for point in range(SPIRAL.shape[0]):
-            column, row = u + radius * SPIRAL[point, 0], v + radius * SPIRAL[point, 1]
+        for point in range(SPIRALS.shape[1]):
+            column, row = u + radius * SPIRALS[turn, point, 0], v + radius * SPIRALS[turn, point, 1]
             left, top = int(column), int(row)
             a, b = light_map[top, left] - w, light_map[top, left + 1] - w
             c, d = light_map[top + 1, left] - w, light_map[top + 1, left + 1] - w
@@ -447,7 +466,7 @@ def shadows(
                 a, b = min(max(a * per_ramp, 0.0), 1.0), min(max(b * per_ramp, 0.0), 1.0)
                 c, d = min(max(c * per_ramp, 0.0), 1.0), min(max(d * per_ramp, 0.0), 1.0)
                 dark += (a * (1.0 - x) + b * x) * (1.0 - y) + (c * (1.0 - x) + d * x) * y
-        result[k] = 1.0 - dark / SPIRAL.shape[0]
+        result[k] = 1.0 - dark / SPIRALS.shape[1]
     return result
 
 
