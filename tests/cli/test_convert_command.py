@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
-from hamer.checkpoints.weights import read_weights
+from hamer.checkpoints.hand_files import load_open_hand
+from hamer.checkpoints.weights import read_weights, write_safetensors
 from hamer.cli import convert
 from hamer.hand_models.arrays import HandModelArrays
 from hamer.models import HamerConfig, ViTConfig, build_hamer, load_hamer
@@ -107,3 +109,42 @@ def test_the_help_teaches(capsys: pytest.CaptureFixture) -> None:
     text = capsys.readouterr().out
     assert "examples:" in text
     assert "licence" in text
+
+
+def test_the_open_hand_is_not_stored_again(tmp_path: Path) -> None:
+    """It comes with the package; what is stored of a small network is half, its head too."""
+    config = HamerConfig(ViTConfig(32, 1, 2), DecoderConfig(depth=1, context_dim=32))
+    network = build_hamer(config, load_open_hand())
+    cfg = config.to_cfg().to_dict()
+    cfg["DATASETS"] |= {
+        "FILE": "/somewhere/dataset.yaml",
+        "TRAIN": {"OWN": {"URLS": "/somewhere/{0..9}.tar", "WEIGHT": 1.0}},
+    }
+    source, output = tmp_path / "source.safetensors", tmp_path / "small.safetensors"
+    write_safetensors(source, network.state_dict(), config=cfg)
+    assert command(str(source), str(output), "--dtype", "float16", "--head-too") == 0
+    weights = read_weights(output)
+    assert not any(name.startswith("mano.") for name in weights.tensors)
+    assert weights.config is not None
+    assert weights.config["MANO"]["MODEL_PATH"] == "open"
+    assert weights.config["DATASETS"]["TRAIN"] == {"OWN": {"WEIGHT": 1.0}}  # nothing of this machine
+    assert "FILE" not in weights.config["DATASETS"]
+    wide = {n for n, v in weights.tensors.items() if v.dtype == torch.float32}
+    assert all(v.ndim < 2 or v.numel() < 4096 for n, v in weights.tensors.items() if n in wide)
+    assert output.stat().st_size < 0.6 * sum(v.numel() * 4 for v in weights.tensors.values())
+    loaded, _ = load_hamer(output)
+    assert loaded.mano.arrays.name == "open"
+    np.testing.assert_array_equal(loaded.mano.arrays.v_template, load_open_hand().v_template)
+    before, after = network.state_dict(), loaded.state_dict()
+    for name, value in after.items():  # half precision keeps 11 bits
+        torch.testing.assert_close(value, before[name], rtol=2**-11, atol=1e-7)
+
+
+def test_a_changed_open_hand_stays_with_its_network(tmp_path: Path) -> None:
+    arrays = load_open_hand()
+    arrays.v_template = arrays.v_template * np.float32(1.01)
+    config = HamerConfig(ViTConfig(32, 1, 2), DecoderConfig(depth=1, context_dim=32))
+    source, output = tmp_path / "source.safetensors", tmp_path / "out.safetensors"
+    write_safetensors(source, build_hamer(config, arrays).state_dict(), config=config.to_cfg().to_dict())
+    assert command(str(source), str(output)) == 0
+    np.testing.assert_array_equal(load_hamer(output)[0].mano.arrays.v_template, arrays.v_template)
