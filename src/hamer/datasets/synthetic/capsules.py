@@ -19,7 +19,7 @@ THUMB = 4
 TIP_OF_FINGER = (1, 2, 4, 3, 0)  # fingertips come thumb to little, fingers in MANO's order
 NEIGHBOURS = ((0, 1), (1, 3), (3, 2))  # index-middle, middle-ring, ring-little
 SOFT = 0.0015  # metres that skin gives way where two fingers press on one another
-SOFT_PALM = 0.004  # and where a finger presses into the palm's pads
+SOFT_PALM = 0.006  # and where a finger presses into the palm's pads
 DEFAULT_RADIUS = 0.007  # of a segment that no skin belongs to (a hand model of sticks)
 SHAPE_STEP = 1.0  # betas by which radii are differentiated
 

@@ -22,7 +22,7 @@ import numpy as np
 
 logger = logging.getLogger(__name__)
 
-N_SEGMENTS, PALM = 19, 15
+N_SEGMENTS, THUMB, PALM = 19, 12, 15
 # One row of shape: rest joints (15, 3), segments' ends as seen from their joint (19, 2, 3), radii at both ends (19, 2).
 JOINTS_AT, ENDS_AT, RADII_AT, ROW = 0, 45, 45 + 114, 45 + 114 + 38
 # One row of a goal: segment, place along it 0..1, direction on the skin (radians: 0 pad, pi/2 the thumb's side, pi
@@ -266,6 +266,8 @@ def settle(
             depth += DEPTH_SLACK  # aim a little beyond, so that the end is inside
             if depth <= 0.0:
                 continue
+            if b >= PALM and a < THUMB:  # a finger leaves the palm the way it came, not through its sides
+                normal[0], normal[1], normal[2] = 0.0, -1.0, 0.0
             gradient[:] = 0.0
             p[:] = ends[a, 0] + s * (ends[a, 1] - ends[a, 0])
             q[:] = ends[b, 0] + t * (ends[b, 1] - ends[b, 0])

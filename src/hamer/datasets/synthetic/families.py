@@ -21,7 +21,7 @@ ACTIVE_OF = (0, 5, 15, 10)  # and their first active angle
 THUMB_TIP = 14
 PAD, SIDE, BACK = 0.0, 90.0, 180.0  # directions on the skin of a finger, degrees
 
-TOGETHER = np.array([-7.0, 0.0, 7.0, 11.0])  # abduction with which fingers lie side by side
+TOGETHER = np.array([-10.0, -1.0, 9.0, 15.0])  # abduction with which fingers lie side by side
 EASY = np.array([-2.0, 0.0, 3.0, 4.0])
 FANNED = np.array([12.0, 1.0, -7.0, -15.0])
 
@@ -29,7 +29,7 @@ THUMB_EASY = np.array([8.0, -8.0, 0.0, 15.0, 0.0, 15.0])
 THUMB_OPPOSED = np.array([32.0, 0.0, 0.0, 22.0, 0.0, 22.0])
 THUMB_OUT = np.array([-8.0, 18.0, 0.0, 0.0, 0.0, -2.0])
 THUMB_BESIDE = np.array([0.0, -26.0, 0.0, 8.0, 0.0, 6.0])
-THUMB_ACROSS = np.array([26.0, -12.0, 5.0, 38.0, 0.0, 38.0])
+THUMB_ACROSS = np.array([40.0, 2.0, -22.0, 26.0, 0.0, 16.0])
 
 
 @dataclass
@@ -37,7 +37,7 @@ class Draft:
     """A pose that is wanted: `fingers` (4, 4), `thumb` (6,) degrees; `goals` as `collisions.settle` takes them.
 
     `firm` (5,) says how far, degrees, index, middle, ring, little and thumb let themselves be moved by goals and
-    collisions before it counts.
+    collisions before it counts. `miss`: metres by which goals may be missed.
     """
 
     name: str
@@ -45,6 +45,7 @@ class Draft:
     thumb: np.ndarray
     goals: list[tuple[float, ...]] = field(default_factory=list)
     firm: np.ndarray = field(default_factory=lambda: np.array([6.0, 6.0, 6.0, 6.0, 9.0]))
+    miss: float = 0.006
 
     def meet(
         self, finger: int, level: int, roll: float, *, gap: float = 0.0, along: float = 0.5, pad: float = 0.0
@@ -54,6 +55,11 @@ class Draft:
             (THUMB_TIP, 0.75, math.radians(pad), SEGMENT_OF[finger] + level, along, math.radians(roll), gap, 0.001, 0.5)
         )
         self.firm[4] = 14.0
+
+    def soften(self, slack: float, facing: float, *, miss: float) -> None:
+        """Make the goals a guide: their slacks, and the metres by which they may be missed."""
+        self.goals = [(*goal[:7], slack, facing) for goal in self.goals]
+        self.miss = miss
 
     def active(self) -> tuple[np.ndarray, np.ndarray]:
         """Wanted angles and spreads (26,) in the order of `Anatomy`, radians from a straight finger."""
@@ -100,14 +106,19 @@ def _thumb(rng: np.random.Generator, posture: np.ndarray, noise: float = 6.0) ->
 
 
 def _fist_curl(rng: np.random.Generator, low: float = 0.84) -> float:
-    return float(rng.uniform(low, 1.02))
+    return float(rng.uniform(low, 0.98))
 
 
-def _hold_down(rng: np.random.Generator, draft: Draft, fingers: list[int]) -> None:
-    """The thumb holds folded fingers: its pad on the back of a middle or last phalanx."""
-    finger = int(rng.choice(fingers))
+def _hold_down(rng: np.random.Generator, draft: Draft, finger: int) -> None:
+    """The thumb holds a folded finger, its pad on the back or the near side of the middle or last phalanx.
+
+    The finger and those beyond it come to meet the thumb, which is short for that; it may stop just before.
+    """
     draft.thumb = _thumb(rng, THUMB_ACROSS)
-    draft.meet(finger, int(rng.choice([1, 1, 2])), BACK, along=rng.uniform(0.3, 0.8))
+    draft.meet(finger, int(rng.choice([1, 2])), rng.uniform(SIDE, BACK), along=rng.uniform(0.2, 0.9))
+    draft.firm[finger:4] = 12.0
+    draft.firm[4] = 18.0
+    draft.miss = 0.015
 
 
 def relaxed(rng: np.random.Generator) -> Draft:
@@ -142,7 +153,7 @@ def fist(rng: np.random.Generator) -> Draft:
     draft = Draft("fist", fingers, _thumb(rng, THUMB_EASY))
     kind = rng.random()
     if kind < 0.6:
-        _hold_down(rng, draft, [INDEX, INDEX, MIDDLE])
+        _hold_down(rng, draft, int(rng.choice([INDEX, MIDDLE])))
     elif kind < 0.85:
         draft.thumb = _thumb(rng, THUMB_BESIDE)
         draft.meet(INDEX, 1, SIDE, along=rng.uniform(0.0, 0.8))
@@ -158,7 +169,7 @@ def pointing(rng: np.random.Generator) -> Draft:
     _sideways(rng, fingers, -0.3)
     draft = Draft("pointing", fingers, _thumb(rng, THUMB_OUT if rng.random() < 0.5 else THUMB_EASY))
     if rng.random() < 0.6:
-        _hold_down(rng, draft, [MIDDLE, MIDDLE, RING])
+        _hold_down(rng, draft, MIDDLE)
     return draft
 
 
@@ -172,7 +183,7 @@ def _raised(rng: np.random.Generator, name: str, raised: list[int], *, fan: floa
     draft = Draft(name, fingers, _thumb(rng, THUMB_OUT if thumb_out else THUMB_EASY))
     folded = [f for f in range(4) if f not in raised]
     if folded and not thumb_out:
-        _hold_down(rng, draft, folded[:2])
+        _hold_down(rng, draft, folded[0])
     elif not folded and not thumb_out:
         draft.thumb = _thumb(rng, THUMB_ACROSS, 8)
     return draft
@@ -221,19 +232,23 @@ def pinch(rng: np.random.Generator) -> Draft:
     finger = int(rng.choice(4, p=[0.6, 0.2, 0.12, 0.08]))
     curl = rng.uniform(0.0, 0.75) + rng.normal(0, 0.05, 4)
     curl[finger] = rng.uniform(0.35, 0.55)
-    if finger >= RING:  # ring and little finger do not close alone
-        curl = np.maximum(curl, curl[finger] - 0.25)
+    if finger >= RING:  # ring and little finger do not close alone, nor meet a thumb from far
+        curl[finger] += 0.1
+        curl = np.clip(curl, curl[finger] - 0.25, None)
     fingers = _bend(rng, curl, noise=5)
     _sideways(rng, fingers, rng.uniform(-0.6, 0.6))
     draft = Draft("pinch", fingers, _thumb(rng, THUMB_OPPOSED))
     gap = 0.0 if rng.random() < 0.55 else rng.uniform(0.002, 0.04)
-    draft.meet(finger, 2, PAD, gap=gap, along=rng.uniform(0.5, 0.95))
+    draft.meet(finger, 2, PAD if finger < RING else 30.0, gap=gap, along=rng.uniform(0.5, 0.95))
     draft.firm[finger] = 14.0
+    if finger >= RING:
+        draft.firm[finger - 1 :] = 14.0
+        draft.soften(0.002, 1.0, miss=0.012)
     if finger == INDEX and rng.random() < 0.3:  # three fingers take something small
         draft.fingers[MIDDLE] = draft.fingers[INDEX]
         draft.meet(MIDDLE, 2, PAD, gap=gap + 0.004)
         draft.firm[MIDDLE] = 14.0
-        draft.goals = [(*g[:7], 0.003, 0.8) for g in draft.goals]
+        draft.soften(0.003, 0.8, miss=0.012)
     return draft
 
 
@@ -266,7 +281,7 @@ def tripod(rng: np.random.Generator) -> Draft:
     width = rng.uniform(0.006, 0.013)
     draft.meet(INDEX, 2, PAD, gap=width, along=0.8)
     draft.meet(MIDDLE, 2, SIDE * rng.uniform(0.4, 1.0), gap=width, along=0.7)
-    draft.goals = [(*g[:7], 0.002, 0.8) for g in draft.goals]
+    draft.soften(0.002, 0.8, miss=0.007)
     draft.firm[[INDEX, MIDDLE]] = 12.0
     return draft
 
@@ -280,10 +295,10 @@ def cylinder(rng: np.random.Generator) -> Draft:
     draft = Draft("cylinder", fingers, _thumb(rng, THUMB_OPPOSED))
     finger = int(rng.choice([INDEX, MIDDLE]))
     if diameter < 0.035:
-        _hold_down(rng, draft, [finger])
+        _hold_down(rng, draft, finger)
     else:
         draft.meet(finger, 2, PAD, gap=rng.uniform(0.7, 0.95) * diameter, along=0.5)
-        draft.goals = [(*g[:7], 0.004, 0.5) for g in draft.goals]
+        draft.soften(0.004, 0.5, miss=0.02)
     return draft
 
 
@@ -295,7 +310,7 @@ def sphere(rng: np.random.Generator) -> Draft:
     _sideways(rng, fingers, rng.uniform(0.4, 1.3))
     draft = Draft("sphere", fingers, _thumb(rng, THUMB_OPPOSED))
     draft.meet(MIDDLE, 2, PAD, gap=0.9 * diameter)
-    draft.goals = [(*g[:7], 0.004, 0.6) for g in draft.goals]
+    draft.soften(0.004, 0.6, miss=0.02)
     return draft
 
 
@@ -314,7 +329,7 @@ def plate(rng: np.random.Generator) -> Draft:
     _sideways(rng, fingers, rng.uniform(-1.0, 0.2))
     draft = Draft("plate", fingers, _thumb(rng, THUMB_OPPOSED))
     draft.meet(int(rng.choice([INDEX, MIDDLE])), int(rng.choice([1, 2])), PAD, gap=rng.uniform(0.001, 0.03))
-    draft.goals = [(*g[:7], 0.003, 0.7) for g in draft.goals]
+    draft.soften(0.003, 0.7, miss=0.02)
     return draft
 
 
@@ -340,7 +355,7 @@ def anatomical(rng: np.random.Generator) -> Draft:
         draft.meet(
             int(rng.integers(4)), level, rng.uniform(-40, 200), gap=rng.choice([0, 0.01]), along=rng.uniform(0, 1)
         )
-        draft.goals = [(*g[:7], 0.003, 0.9) for g in draft.goals]
+        draft.soften(0.003, 0.9, miss=0.03)
         return draft
     low, high = np.array([-28.0, -32, -15, -12, -6, -15]), np.array([42.0, 36, 15, 58, 6, 75])
     return Draft("anatomical", fingers, rng.uniform(low, high))

@@ -18,7 +18,6 @@ from hamer.datasets.synthetic.families import FAMILIES, Draft, draw_family
 
 TRIES = 5
 DEEPEST = 0.0005  # metres of overlap beyond soft flesh that a hand may keep
-GOAL_REACHED = 0.004  # metres by which fingers that shall meet may miss one another, but for the last try
 WIDE_SHARE, WIDE_SIGMA, WIDEST = 0.15, 1.6, 3.0
 # Bones and girths of a shape against the template's, as a whole and each by itself against the whole.
 WHOLE_RANGE, PART_RANGE = (0.72, 1.35), (0.75, 1.33)
@@ -100,7 +99,7 @@ def _draw_pose(
     for attempt in range(1, TRIES + 1):
         draft = draw_family(rng) if family is None else FAMILIES[family](rng)
         rotations, depth, missed = settle_draft(draft, row, capsules)
-        if depth <= DEEPEST and (missed <= GOAL_REACHED or attempt == TRIES):
+        if depth <= DEEPEST and (missed <= draft.miss or attempt == TRIES):
             return rotations, draft.name, attempt
     return open_pose(row, capsules), "open", TRIES + 1
 
