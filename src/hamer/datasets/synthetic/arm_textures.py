@@ -51,6 +51,8 @@ def _skin(
     for c in range(3):
         colors[c] = tone.back[c] + 0.25 * (tone.palm - tone.back)[c] * inner[None]
         colors[c] += BLOOD[c] * change["blood"] + MELANIN[c] * change["melanin"] + 1.3 * SHADE[c] * hairs
+    if skin.cuff is not None:  # under a glove nothing of the hand's texture is skin
+        return colors, (6e-5 * fine).astype(np.float32)
     at_loop = _hand_colors(skin, wrist)  # (L, 3)
     own = colors[:, :1].mean(axis=1)
     fade = np.exp(-((np.maximum(s, 0) / 0.04) ** 1.5))
@@ -102,24 +104,30 @@ def _wear_sleeve(
     rng: np.random.Generator,
 ) -> None:
     """Cloth over the rows of a sleeve, with its pattern, weave, worn patches and a seam at the cuff."""
-    first, second = log_srgb(sleeve.colors)
-    along, around = s[:, None] / 0.01, np.arange(SIZE)[None] / SIZE * 24
-    mix = np.zeros((SIZE, SIZE), np.float32)
-    bump = 8e-5 * noise[1]
-    if sleeve.fabric == "knit":
-        wave = np.sin(along * 14) * np.sin(around * 2 * np.pi)
-        mix, bump = 0.15 + 0.15 * wave, bump + 4e-4 * np.sin(around * 2 * np.pi)
-    elif sleeve.fabric == "denim":
-        mix = 0.25 + 0.2 * np.sin((along * 6 + around * 6) * 2) + 0.12 * noise[0]
-    elif sleeve.fabric == "stripes":
-        mix = (np.sin(along * 2 * np.pi / rng.uniform(0.6, 3)) > 0.2) * np.ones_like(around)
-    elif sleeve.fabric == "checks":
-        mix = 0.5 * (np.sin(along * 2 * np.pi / 1.5) > 0) + 0.5 * (np.sin(around * 2 * np.pi / 4) > 0)
-    cloth = first[:, None, None] + mix[None] * (second - first)[:, None, None] + 0.06 * noise[1] + 0.05 * noise[0]
-    edge = np.exp(-(((s - sleeve.start - sleeve.cuff) / 0.0012) ** 2))
-    cloth = cloth - 0.35 * edge[None, :, None]
+    first, second = log_srgb(sleeve.colors)[..., None, None].astype(np.float32)
+    pattern, weave = _fabric(sleeve.fabric, s, noise, rng)
+    cloth = first + pattern * (second - first) + 0.06 * noise[1] + 0.05 * noise[0]
+    hem = np.exp(-(((s - sleeve.start - sleeve.cuff) / 0.0012) ** 2))
+    cloth = cloth - 0.35 * hem[None, :, None]
+    past_cuff = s[:, None] > sleeve.start + sleeve.cuff
     colors[:, rows] = cloth[:, rows]
-    relief[rows] = (bump + 5e-4 * noise[0] * (s[:, None] > sleeve.start + sleeve.cuff))[rows]
+    relief[rows] = (weave + 8e-5 * noise[1] + 5e-4 * noise[0] * past_cuff)[rows]
+
+
+def _fabric(name: str, s: np.ndarray, noise: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """How much of the second colour (S, S) a fabric shows, and the relief (S, S) of its threads, metres."""
+    along, around = s[:, None] / 0.01, np.arange(SIZE)[None] / SIZE * 24
+    flat = np.zeros((SIZE, SIZE))
+    if name == "knit":
+        ribs = np.sin(around * 2 * np.pi)
+        return 0.15 + 0.15 * np.sin(along * 14) * ribs, flat + 4e-4 * ribs
+    if name == "denim":
+        return 0.25 + 0.2 * np.sin((along * 6 + around * 6) * 2) + 0.12 * noise[0], flat
+    if name == "stripes":
+        return (np.sin(along * 2 * np.pi / rng.uniform(0.6, 3)) > 0.2) + flat, flat
+    if name == "checks":
+        return 0.5 * (np.sin(along * 2 * np.pi / 1.5) > 0) + 0.5 * (np.sin(around * 2 * np.pi / 4) > 0), flat
+    return flat, flat
 
 
 @lru_cache(maxsize=1)
@@ -129,7 +137,7 @@ def _noises() -> tuple[np.ndarray, ...]:
     for rng in np.random.default_rng(5).spawn(_VARIANTS):
         coarse, fine = (_filtered(rng.normal(size=(SIZE, SIZE)), width) for width in (9.0, 1.2))
         seeds = (rng.random((SIZE, SIZE)) < 0.02).astype(float)
-        streak = sum(np.roll(seeds, (k, int(round(0.5 * k))), axis=(0, 1)) for k in range(5))
+        streak = sum(np.roll(seeds, (k, k // 2), axis=(0, 1)) for k in range(5))
         stacks.append(np.stack([coarse, fine, np.clip(streak, 0, 1)]).astype(np.float32))
     return tuple(stacks)
 

@@ -6,6 +6,7 @@ Letters: L vertices of the wrist's loop, R rings along the arm, S x S texture. C
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -45,15 +46,16 @@ def forearm(hand_vertices: np.ndarray, arrays: HandModelArrays, skin: Skin, rng:
     wrist = Wrist.of(arrays)
     loop = np.asarray(hand_vertices, np.float64)[wrist.loop]
     course = _draw_course(wrist, loop, hand_vertices, rng)
-    dress = draw_dress(skin, course.length, rng)
+    dress = draw_dress(skin, rng)
     profile = dress.profile(course.length)
     vertices = _rings(wrist, loop, course, profile, dress)
     faces, uv_faces = _tube_faces(len(profile.s), len(loop))
+    vertices = np.concatenate([vertices.reshape(-1, 3), vertices[-1].mean(axis=0, keepdims=True)])
     albedo, relief = arm_texture(skin, wrist, profile, dress, rng)
     labels = np.full(len(faces), FOREARM, np.uint8)
     uv = _tube_uv(profile, len(loop))
     return Surface(
-        vertices=vertices.reshape(-1, 3).astype(np.float32),
+        vertices=vertices.astype(np.float32),
         faces=faces,
         uv=uv,
         uv_faces=uv_faces,
@@ -89,69 +91,77 @@ def _rings(wrist: Wrist, loop: np.ndarray, course: _Course, profile: Profile, dr
     offset = (loop - course.start) @ course.rotation  # in the rest frame
     centre, turns = _axis(course, profile.s)
     theta = np.arctan2(offset[:, 1], offset[:, 2])
-    half_height, half_width = np.ptp(offset[:, 1]) / 2, np.ptp(offset[:, 2]) / 2
+    along = np.maximum(profile.s, 0.0)[:, None, None]
+    own = _smooth(along / 0.06)
     slope = wrist.outward - wrist.outward.mean(axis=0)
-    rings = []
-    for number, (s, lift) in enumerate(zip(profile.s, profile.lift, strict=True)):
-        along = max(s, 0.0)
-        own = _smooth(along / 0.06)
-        outline = offset + slope * along * np.exp(-along / 0.02)
-        ellipse = _ellipse(theta, half_height, half_width, along, course.twist * along / course.length)
-        shape = (1 - own) * outline + own * ellipse
-        if number > 0:
-            radial = shape * [0.0, 1.0, 1.0]
-            size = np.linalg.norm(radial, axis=1, keepdims=True)
-            shape = shape + radial / size * (lift + dress.folds(theta, s, number)[:, None])
-        rings.append(centre[number] + shape @ turns[number].T)
-    return course.start + np.stack(rings) @ course.rotation.T
+    outline = offset + slope * along * np.exp(-along / 0.02)
+    shape = (1 - own) * outline + own * _ellipses(theta, offset, along[:, :, 0], course)
+    radial = shape * [0.0, 1.0, 1.0]
+    radial /= np.linalg.norm(radial, axis=-1, keepdims=True)
+    lift = profile.lift[:, None] + dress.folds(theta, profile.s)
+    lift[0] = 0.0  # the loop itself stays the hand's
+    shape = shape + lift[..., None] * radial
+    rings = centre[:, None] + shape @ turns.transpose(0, 2, 1)
+    rings = course.start + rings @ course.rotation.T
+    rings[0] = loop
+    return rings
 
 
-def _ellipse(theta: np.ndarray, height: float, width: float, s: float, twist: float) -> np.ndarray:
-    """The cross-section (L, 3) at distance s from the wrist: nearly round where the muscles are."""
+def _ellipses(theta: np.ndarray, offset: np.ndarray, s: np.ndarray, course: _Course) -> np.ndarray:
+    """Cross-sections (R, L, 3) at distances s (R, 1) from the wrist: nearly round where the muscles are."""
     swell = _smooth(s / 0.22)
-    h, w = height * (1.0 + 0.95 * swell), width * (1.0 + 0.55 * swell)
-    point = np.stack([np.zeros_like(theta), h * np.sin(theta), w * np.cos(theta)], axis=1)
-    c, sn = np.cos(twist), np.sin(twist)
-    return point @ np.array([[1, 0, 0], [0, c, -sn], [0, sn, c]]).T
+    height = np.ptp(offset[:, 1]) / 2 * (1.0 + 0.95 * swell)
+    width = np.ptp(offset[:, 2]) / 2 * (1.0 + 0.55 * swell)
+    y, z = height * np.sin(theta), width * np.cos(theta)
+    turn = course.twist * s / course.length
+    y, z = np.cos(turn) * y - np.sin(turn) * z, np.sin(turn) * y + np.cos(turn) * z
+    return np.stack([np.zeros_like(y), y, z], axis=-1)
 
 
 def _axis(course: _Course, s: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Centres (R, 3) and rotations (R, 3, 3) of the rings in the rest frame, the loop's centre at the origin."""
-    fine = np.linspace(0.0, max(float(s.max()), 1e-3), 240)
-    angles = course.angle * _smooth(fine / _BEND)
-    directions = np.stack([_rotation(course.axis, a) @ course.direction for a in angles])
-    path = np.concatenate(
-        [[np.zeros(3)], np.cumsum(0.5 * (directions[1:] + directions[:-1]), axis=0) * (fine[1] - fine[0])]
-    )
+    fine = np.linspace(0.0, max(float(s.max()), _BEND), 64)
+    directions = _rotations(course.axis, course.angle * _smooth(fine / _BEND)) @ course.direction
+    steps = 0.5 * (directions[1:] + directions[:-1]) * fine[1]
+    path = np.concatenate([np.zeros((1, 3)), np.cumsum(steps, axis=0)])
     centre = np.stack([np.interp(s, fine, path[:, i]) for i in range(3)], axis=1)
-    centre += np.minimum(s, 0.0)[:, None] * course.direction
-    turns = np.stack([_rotation(course.axis, course.angle * _smooth(max(x, 0.0) / _BEND)) for x in s])
-    return centre, turns
+    centre += np.minimum(s, 0.0)[:, None] * course.direction  # a sleeve may begin before the loop, over the hand
+    return centre, _rotations(course.axis, course.angle * _smooth(s / _BEND))
 
 
-def _rotation(axis: np.ndarray, angle: float) -> np.ndarray:
-    """Rodrigues' formula for a unit axis (3,)."""
+def _rotations(axis: np.ndarray, angles: np.ndarray) -> np.ndarray:
+    """Rodrigues' formula: matrices (n, 3, 3) for a unit axis (3,) and angles (n,)."""
     x, y, z = axis
     k = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
-    return np.eye(3) + np.sin(angle) * k + (1 - np.cos(angle)) * k @ k
+    sine, cosine = np.sin(angles)[:, None, None], np.cos(angles)[:, None, None]
+    return np.eye(3) + sine * k + (1 - cosine) * (k @ k)
 
 
-def _smooth(t: np.ndarray | float) -> np.ndarray:
+def _smooth(t: np.ndarray) -> np.ndarray:
     t = np.clip(t, 0.0, 1.0)
     return t * t * (3 - 2 * t)
 
 
+@lru_cache(maxsize=64)
 def _tube_faces(rings: int, around: int) -> tuple[np.ndarray, np.ndarray]:
-    """Triangles of the tube, and the same on a texture grid with one column more, where the tube closes."""
+    """Triangles of the tube and of the cap at its far end, and the same in the texture.
+
+    The texture's grid has one column more, where the tube closes, and one point more, the cap's centre.
+    """
     r, i = (x.ravel() for x in np.meshgrid(np.arange(rings - 1), np.arange(around), indexing="ij"))
+    end = np.arange(around)
     result = []
-    for columns, j in ((around, (i + 1) % around), (around + 1, i + 1)):
-        a, b, c, d = r * columns + i, r * columns + j, (r + 1) * columns + i, (r + 1) * columns + j
-        result.append(np.concatenate([np.stack([b, a, c], 1), np.stack([b, c, d], 1)]).astype(np.int32))
+    for columns, following in ((around, lambda k: (k + 1) % around), (around + 1, lambda k: k + 1)):
+        a, b = r * columns + i, r * columns + following(i)
+        c, d = a + columns, b + columns
+        last = (rings - 1) * columns
+        cap = np.stack([last + following(end), last + end, np.full(around, rings * columns)], 1)
+        result.append(np.concatenate([np.stack([b, a, c], 1), np.stack([b, c, d], 1), cap]).astype(np.int32))
     return result[0], result[1]
 
 
 def _tube_uv(profile: Profile, around: int) -> np.ndarray:
-    """Texture points (R * (L + 1), 2): u once around, v along the profile's own length."""
+    """Texture points (R * (L + 1) + 1, 2): u once around, v along the profile's own length; last the cap's centre."""
     u, v = np.meshgrid(np.linspace(0, 1, around + 1), profile.v)
-    return np.stack([u, v], axis=-1).reshape(-1, 2).astype(np.float32)
+    grid = np.stack([u, v], axis=-1).reshape(-1, 2)
+    return np.concatenate([grid, [[0.5, 1.0]]]).astype(np.float32)

@@ -93,17 +93,16 @@ class Dress:
             rows.append((float(s), sleeve.thickness + sleeve.looseness * min((s - sleeve.start) / 0.06, 1.5), 2))
         return rows
 
-    def folds(self, theta: np.ndarray, s: float, ring: int) -> np.ndarray:
-        """Height of the sleeve's folds (L,) at angles theta around the arm."""
+    def folds(self, theta: np.ndarray, s: np.ndarray) -> np.ndarray:
+        """Height (R, L) of the sleeve's folds at distances s (R,) and angles theta (L,) around the arm."""
         sleeve = self.sleeve
-        if sleeve is None or s < sleeve.start + 0.7 * sleeve.cuff or ring == 0:
-            return np.zeros_like(theta)
-        grow = min((s - sleeve.start) / 0.05, 1.0)
-        wave = sum(
-            np.sin(k * theta + phase + 25 * s * direction)
-            for k, phase, direction in zip((1, 2, 3), sleeve.phases, (1.5, -2.0, 1.0), strict=True)
-        )
-        return sleeve.fold * grow * (wave / 2 + 0.6 * np.sin(110 * s + sleeve.phases[0] + np.sin(theta)))
+        if sleeve is None:
+            return np.zeros((len(s), len(theta)))
+        s = s[:, None]
+        grow = np.clip((s - sleeve.start - 0.5 * sleeve.cuff) / 0.05, 0, 1)
+        directions = zip((1, 2, 3), sleeve.phases, (1.5, -2.0, 1.0), strict=True)
+        wave = sum(np.sin(k * theta + phase + 25 * s * direction) for k, phase, direction in directions)
+        return sleeve.fold * grow * (0.5 * wave + 0.6 * np.sin(110 * s + sleeve.phases[0] + np.sin(theta)))
 
 
 def _profile(rows: list[tuple[float, float, int]]) -> Profile:
@@ -113,11 +112,12 @@ def _profile(rows: list[tuple[float, float, int]]) -> Profile:
     return Profile(s, lift, v / v[-1], kind)
 
 
-def draw_dress(skin: Skin, length: float, rng: np.random.Generator) -> Dress:
-    """What this arm wears."""
-    del length
+def draw_dress(skin: Skin, rng: np.random.Generator) -> Dress:
+    """What this arm wears; a glove's cuff reaches past the wrist unless a sleeve covers it."""
     if rng.random() < SLEEVED:
         return Dress(sleeve=_draw_sleeve(rng))
+    if skin.cuff is not None:
+        return Dress(band=Band(0.0, float(rng.uniform(0.004, 0.06)), 0.002, skin.cuff, None))
     if rng.random() < BANDED:
         return Dress(band=_draw_band(rng))
     return Dress()

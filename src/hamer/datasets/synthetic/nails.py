@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hamer.datasets.synthetic.curves import bell, smoothstep
 from hamer.datasets.synthetic.texels import Texels
-from hamer.datasets.synthetic.tissue import bell, smoothstep
 from hamer.datasets.synthetic.tones import Tone, log_srgb
 
 LACQUERED = 0.14

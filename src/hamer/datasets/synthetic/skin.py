@@ -10,7 +10,10 @@ from typing import Literal
 
 import numpy as np
 
-from hamer.datasets.synthetic import tissue
+from hamer.datasets.synthetic import creases, tissue, veins
+from hamer.datasets.synthetic.adornments import Adornments
+from hamer.datasets.synthetic.curves import bell
+from hamer.datasets.synthetic.gloves import draw_glove
 from hamer.datasets.synthetic.nails import Nails
 from hamer.datasets.synthetic.noise import fractal
 from hamer.datasets.synthetic.texels import Texels
@@ -18,6 +21,8 @@ from hamer.datasets.synthetic.tones import BLOOD, MELANIN, SHADE, VEIN, Tone, dr
 from hamer.hand_models.arrays import HandModelArrays
 
 Cover = Literal["bare", "fingerless", "glove"]
+GLOVED, FINGERLESS = 0.06, 0.012
+"""Shares of hands in gloves, and in gloves without fingers."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +30,8 @@ class Skin:
     """The outside of one hand.
 
     `albedo` (S, S, 3) uint8 sRGB and `relief` (S, S) float32 metres fit `hand_uv`; `gloss` 0..1. `tone` continues on
-    the forearm, with `hair` 0..1 of it; `cover` says whether skin, or what else, reaches the wrist.
+    the forearm, with `hair` 0..1 of it; `cover` says what the hand wears, `cuff` is a glove's sRGB colour (3,) at the
+    wrist, None where skin reaches it.
     """
 
     albedo: np.ndarray
@@ -34,6 +40,7 @@ class Skin:
     tone: Tone
     hair: float
     cover: Cover = "bare"
+    cuff: np.ndarray | None = None
 
 
 class SkinBank:
@@ -54,11 +61,12 @@ class SkinBank:
         self.texels = Texels.of(arrays, size)
         self.places = tissue.places(self.texels)
         self.nails = Nails.of(self.texels)
+        self.adornments = Adornments(self.texels)
         self._fixed = np.stack([self.places.palm, self.places.knuckles, self.places.pads, self.places.tips])
-        lines = [tissue.lines(self.texels, self.places, rng) for rng in rngs]
+        lines = [creases.lines(self.texels, self.places, rng) for rng in rngs]
         self._lines = [np.stack([entry.palmar, entry.dorsal]) for entry in lines]
         self._line_relief = [entry.relief for entry in lines]
-        self._veins = [tissue.veins(self.texels, self.places, rng) for rng in rngs]
+        self._veins = [veins.veins(self.texels, self.places, rng) for rng in rngs]
         self._mottle = [_mottle(self.texels, rng) for rng in rngs]
         self._spots = [_spots(self.texels, self.places, rng) for rng in rngs]
 
@@ -66,21 +74,31 @@ class SkinBank:
         """One person's skin; the same generator state gives the same skin."""
         tone = draw_tone(rng)
         blood = float(rng.normal(0, 0.25))
+        hair = float(rng.beta(0.8, 2.5))
         colors, relief = self._bare(tone, blood, rng)
         lacquered = self.nails.paint(colors, relief, tone, rng, blood)
+        noise = self._mottle[rng.integers(len(self._mottle))]
+        self.adornments.put_on(colors, relief, noise, rng)
         gloss = float(np.clip(rng.beta(2, 6) + (0.05 if lacquered else 0.0), 0, 1))
+        kind, cuff = rng.random(), None
+        cover: Cover = "glove" if kind < GLOVED else "fingerless" if kind < GLOVED + FINGERLESS else "bare"
+        if cover != "bare":
+            glove = draw_glove(self.texels, noise, rng, fingerless=cover == "fingerless")
+            colors += glove.cover * (glove.colors - colors)
+            relief += glove.cover * (glove.relief - relief)
+            gloss, cuff = glove.gloss, glove.cuff
         albedo = self.texels.image(to_srgb(colors).T)
-        return Skin(albedo, self.texels.image(relief), gloss, tone, float(rng.beta(0.8, 2.5)))
+        return Skin(albedo, self.texels.image(relief), gloss, tone, hair, cover, cuff)
 
     def _bare(self, tone: Tone, blood: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """Log colours (3, M) and relief (M,) of bare skin without nails."""
         lines, vein, first, second, spots = rng.integers(len(self._lines), size=5)
         age = rng.beta(1.2, 2.0)
         depth = 0.35 + 0.9 * age
-        veins, vein_relief = self._veins[vein]
+        vein_shade, vein_relief = self._veins[vein]
         # One row a layer, one column of colour change a layer: the sum over layers is a small matrix product.
         layers = np.concatenate([
-            self._fixed, self._lines[lines], veins[None], self._mottle[first], self._mottle[second][:1], self._spots[spots]
+            self._fixed, self._lines[lines], vein_shade[None], self._mottle[first], self._mottle[second][:1], self._spots[spots]
         ])  # fmt: skip
         dark = tone.darkness
         red = rng.uniform(0.1, 0.55)
@@ -120,7 +138,7 @@ def _spots(texels: Texels, masks: tissue.Places, rng: np.random.Generator) -> np
         for centre in texels.position[rng.choice(back, count)]:
             near = np.flatnonzero((np.abs(texels.position - centre) < 4 * radius).all(axis=1))
             gap = np.linalg.norm(texels.position[near] - centre, axis=1)
-            spot = rng.uniform(0.3, 1.0) * tissue.bell(gap, radius * rng.uniform(0.6, 1.6))
+            spot = rng.uniform(0.3, 1.0) * bell(gap, radius * rng.uniform(0.6, 1.6))
             layer[near] = np.maximum(layer[near], spot)
         result.append(layer)
     return np.stack(result).astype(np.float32)

@@ -51,7 +51,7 @@ def draw_tone(rng: np.random.Generator) -> Tone:
     back = np.array([lightness, max(a, 6.5), max(b, 8.0)])
     palm = _palm(back, darkness, rng)
     # A nail bed shows the blood of a skin almost without pigment.
-    nail = palm + [rng.normal(2.0, 1.0), rng.normal(3.5, 1.5), rng.normal(-2.5, 1.0)]
+    nail = palm + rng.normal([2.0, 2.5, -2.5], [1.0, 1.3, 1.0])
     return Tone(log_rgb(back), log_rgb(palm), log_rgb(nail), float(darkness))
 
 
