@@ -49,7 +49,7 @@ class Bones(NamedTuple):
     allowed: np.ndarray
 
 
-def _jit(function: Callable[..., Any]) -> Callable[..., Any]:
+def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile on the first call, without the GIL; the machine code is kept on disk where a folder allows it."""
     try:
         return numba.njit(nogil=True, cache=True, error_model="numpy")(function)
@@ -58,7 +58,7 @@ def _jit(function: Callable[..., Any]) -> Callable[..., Any]:
         return numba.njit(nogil=True, error_model="numpy")(function)
 
 
-@_jit
+@compiled
 def _exponential(v: np.ndarray, rotation: np.ndarray, jacobian: np.ndarray) -> None:
     """Rotation of the vector v (3,) and its left Jacobian (Chirikjian, Stochastic Models vol. 2, eq. 10.86)."""
     t2 = v[0] * v[0] + v[1] * v[1] + v[2] * v[2]
@@ -77,7 +77,7 @@ def _exponential(v: np.ndarray, rotation: np.ndarray, jacobian: np.ndarray) -> N
             jacobian[i, j] = eye + b * cross + c * outer
 
 
-@_jit
+@compiled
 def pose_bones(
     row: np.ndarray,
     angles: np.ndarray,
@@ -117,7 +117,7 @@ def pose_bones(
             ends[s, e] = row[at : at + 3] if s >= PALM else pivots[s] + world[s] @ row[at : at + 3]
 
 
-@_jit
+@compiled
 def _closest(p: np.ndarray, q: np.ndarray) -> tuple[float, float]:
     """Where two segments p, q (2, 3) come nearest, as fractions along each (Ericson, Real-Time Collision, 5.1.9)."""
     d1, d2, r = p[1] - p[0], q[1] - q[0], p[0] - q[0]
@@ -133,7 +133,7 @@ def _closest(p: np.ndarray, q: np.ndarray) -> tuple[float, float]:
     return s, t
 
 
-@_jit
+@compiled
 def _touch(row: np.ndarray, ends: np.ndarray, a: int, b: int, normal: np.ndarray) -> tuple[float, float, float]:
     """Depth (m, positive where they overlap) of two segments, the fractions of contact; normal (3,) from b to a."""
     s, t = _closest(ends[a], ends[b])
@@ -147,7 +147,7 @@ def _touch(row: np.ndarray, ends: np.ndarray, a: int, b: int, normal: np.ndarray
     return radius - distance, s, t
 
 
-@_jit
+@compiled
 def _add_point(
     gradient: np.ndarray,
     point: np.ndarray,
@@ -172,7 +172,7 @@ def _add_point(
             )
 
 
-@_jit
+@compiled
 def _add_residual(hessian: np.ndarray, slope: np.ndarray, gradient: np.ndarray, residual: float) -> None:
     """Add one residual with its gradient (A,) to the normal equations."""
     for i in range(len(gradient)):
@@ -182,7 +182,7 @@ def _add_residual(hessian: np.ndarray, slope: np.ndarray, gradient: np.ndarray, 
                 hessian[i, j] += gradient[i] * gradient[j]
 
 
-@_jit
+@compiled
 def _skin_point(
     row: np.ndarray,
     ends: np.ndarray,
@@ -203,7 +203,7 @@ def _skin_point(
         point[k] = ends[segment, 0, k] + along * (ends[segment, 1, k] - ends[segment, 0, k]) + radius * normal[k]
 
 
-@_jit
+@compiled
 def _solve(hessian: np.ndarray, slope: np.ndarray) -> None:
     """Solve hessian x = slope in place by Cholesky's factors (lower triangle); x is left in slope."""
     n = len(slope)
@@ -223,7 +223,7 @@ def _solve(hessian: np.ndarray, slope: np.ndarray) -> None:
         slope[i] /= hessian[i, i]
 
 
-@_jit
+@compiled
 def settle(
     row: np.ndarray,
     wanted: np.ndarray,

@@ -12,8 +12,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
+from hamer.datasets.synthetic.collisions import compiled
+from hamer.datasets.synthetic.skinning import skinner_of
 from hamer.hand_models.layer import HandModel
 
 FOCAL = (0.7, 3.0)  # picture widths: a wide phone camera to a portrait lens
@@ -21,7 +22,7 @@ SHARE = (0.30, 0.60)  # of the picture's shorter side that the longer side of th
 UNIFORM_SHARE, CUT_SHARE = 0.5, 0.10
 CUT_DEPTH = (0.08, 0.35)  # of the box that lies beyond the picture's edge where a picture cuts the hand
 NEAREST = 0.12  # metres from the camera to the nearest skin
-PLACEMENT_STEPS = 12
+PLACEMENT_STEPS = 40
 Vector = np.ndarray
 
 
@@ -70,25 +71,16 @@ def draw_views(
     cameras = np.tile(np.array([[1, 0, width / 2], [0, 1, height / 2], [0, 0, 1]], np.float32), (n, 1, 1))
     vertices, joints = np.empty((n, model.n_vertices, 3), np.float32), np.empty((n, 21, 3), np.float32)
     habits, cut = [], np.zeros(n, bool)
+    skinner = skinner_of(model.arrays)
     for i, rng in enumerate(rngs):
-        skin, nodes = _hand(model, hand_pose[i], betas[i])
         habit, orient[i], metres = _draw_look(rng)
-        turn = orient[i].astype(np.float64)
-        wrist = nodes[0].copy()
-        skin, nodes = (skin - wrist) @ turn.T + wrist, (nodes - wrist) @ turn.T + wrist
+        skin, nodes = skinner.pose(orient[i], hand_pose[i], betas[i])
         cut[i] = rng.random() < CUT_SHARE
         focal, translation[i] = _place(rng, skin, metres, bool(cut[i]), width, height)
         cameras[i, 0, 0] = cameras[i, 1, 1] = focal
         vertices[i], joints[i] = skin + translation[i], nodes + translation[i]
         habits.append(habit)
     return Views(orient, translation, cameras, vertices, joints, habits, cut)
-
-
-def _hand(model: HandModel, pose: np.ndarray, betas: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Vertices (V, 3) and joints (21, 3) of one hand, unturned; one by one, for products over a batch round otherwise."""
-    with torch.no_grad():
-        out = model(torch.eye(3)[None], torch.from_numpy(pose)[None], torch.from_numpy(betas)[None])
-    return out.vertices[0].double().cpu().numpy(), out.joints[0].double().cpu().numpy()
 
 
 def _draw_look(rng: np.random.Generator) -> tuple[str, np.ndarray, tuple[float, float]]:
@@ -181,36 +173,75 @@ HABITS: dict[str, tuple[float, Look, float, tuple[float, float]]] = {
 def _place(
     rng: np.random.Generator, skin: np.ndarray, metres: tuple[float, float], cut: bool, width: int, height: int
 ) -> tuple[float, np.ndarray]:
-    """Focal length in px and translation (3,): the box of the skin (V, 3) gets a drawn size and a drawn place."""
+    """Focal length in px and translation (3,) float32: the skin (V, 3) gets a drawn share and a drawn place.
+
+    The focal length follows from the distance at which such pictures are taken, as far as lenses allow; the distance
+    then follows exactly from the focal length.
+    """
     side = min(width, height)
-    share = rng.uniform(*SHARE)
+    box = rng.uniform(*SHARE) * side
     reach = float(np.ptp(skin[:, :2], axis=0).max())
     distance = math.exp(rng.uniform(*np.log(metres)))
-    focal = float(np.clip(share * side * distance / (reach * width), *FOCAL)) * width
+    focal = float(np.clip(box * distance / (reach * width), *FOCAL))
     place = rng.uniform(-1, 1, 2)
+    place *= np.sqrt(np.abs(place))  # nearer to the centre than to the edge, on the whole
     axis, sign, beyond = int(rng.integers(2)), float(rng.choice([-1.0, 1.0])), rng.uniform(*CUT_DEPTH)
-    size = np.array([width, height], float)
-    translation = -(skin.max(0) + skin.min(0)) / 2
-    translation[2] += focal * reach / (share * side)
-    for attempt in range(PLACEMENT_STEPS * 4):
-        if (nearest := skin[:, 2].min() + translation[2]) < 0.25 * NEAREST:
-            translation[2] += 0.25 * NEAREST - nearest
-        points = skin + translation
-        pixels = focal * points[:, :2] / points[:, 2:]
-        low, high = pixels.min(0), pixels.max(0)
-        box = high - low
-        room = np.maximum((size - box) / 2, 0.0)
-        centre = 0.92 * place * room
-        if cut:
-            centre[axis] = sign * (size[axis] / 2 + (beyond - 0.5) * box[axis])
-        settled = abs(box.max() / (share * side) - 1) < 0.002 and np.abs((low + high) / 2 - centre).max() < 0.002 * side
-        if settled:
-            if points[:, 2].min() >= NEAREST or focal >= FOCAL[1] * width:
-                break
-            focal = min(1.3 * focal, FOCAL[1] * width)
-            translation[2] *= 1.3
-        depth = float(np.median(points[:, 2]))
-        translation[:2] += (centre - (low + high) / 2) * depth / focal
-        middle = translation[2] + (skin[:, 2].max() + skin[:, 2].min()) / 2
-        translation[2] += middle * (box.max() / (share * side) - 1) * 0.9
-    return float(np.float32(focal)), translation.astype(np.float32).astype(np.float64)
+    if cut:
+        place[axis] = 0.0
+    cut_axis, outside = (axis, sign * beyond) if cut else (-1, 0.0)
+    while True:
+        translation = _fit(skin, focal * width, box, place, cut_axis, outside, float(width), float(height))
+        if skin[:, 2].min() + translation[2] >= NEAREST or focal >= FOCAL[1]:
+            return focal * width, translation.astype(np.float32)
+        focal = min(1.25 * focal, FOCAL[1])
+
+
+@compiled
+def _fit(
+    skin: np.ndarray,
+    focal: float,
+    box: float,
+    place: np.ndarray,
+    cut_axis: int,
+    outside: float,
+    width: float,
+    height: float,
+) -> np.ndarray:
+    """Translation (3,) for which the longer side of the skin's box is `box` px and lies at its place.
+
+    `place` (2,): the box's middle from -1 to 1, where it touches the edges; along `cut_axis` (-1 none) the share
+    `outside` of the box lies beyond the picture's right or lower edge, or beyond the left or upper one if negative.
+    """
+    n = len(skin)
+    nearest, farthest = skin[:, 2].min(), skin[:, 2].max()
+    size = np.array([width, height])
+    low, high, centre = np.empty(2), np.empty(2), np.empty(2)
+    t = np.zeros(3)
+    for k in range(2):
+        t[k] = -0.5 * (skin[:, k].min() + skin[:, k].max())
+    reach = max(skin[:, 0].max() - skin[:, 0].min(), skin[:, 1].max() - skin[:, 1].min())
+    t[2] = focal * reach / box - 0.5 * (nearest + farthest)
+    for _ in range(PLACEMENT_STEPS):
+        t[2] = max(t[2], 0.02 - nearest)
+        low[:], high[:] = 1e9, -1e9
+        for i in range(n):
+            scale = focal / (skin[i, 2] + t[2])
+            for k in range(2):
+                pixel = (skin[i, k] + t[k]) * scale
+                low[k], high[k] = min(low[k], pixel), max(high[k], pixel)
+        longer = max(high[0] - low[0], high[1] - low[1])
+        error = abs(longer / box - 1)
+        for k in range(2):
+            extent = high[k] - low[k]
+            if k == cut_axis:
+                centre[k] = (0.5 * size[k] + (abs(outside) - 0.5) * extent) * (1.0 if outside > 0 else -1.0)
+            else:
+                centre[k] = 0.95 * place[k] * max(0.5 * (size[k] - extent), 0.0)
+            error = max(error, abs(0.5 * (low[k] + high[k]) - centre[k]) / box)
+        if error < 1e-3:
+            break
+        depth = t[2] + 0.5 * (nearest + farthest)
+        for k in range(2):
+            t[k] += (centre[k] - 0.5 * (low[k] + high[k])) * depth / focal
+        t[2] += min(max(longer / box - 1, -0.3), 0.6) * depth * 0.8
+    return t
