@@ -15,6 +15,7 @@ from hamer.pipeline.pictures import MAX_PIXELS, SUFFIXES, pixels_of, read_pictur
 logger = logging.getLogger(__name__)
 
 LONGEST_SIDE = 1200  # pixels kept of a picture; a crop is taken from it, larger ones cost memory only
+_DULL = 14.0  # grey levels of standard deviation; skies and wallpapers have many such parts
 SHORTEST_SIDE = 64  # pixels; smaller files are icons
 _LARGEST_FILE = MAX_PIXELS // 4  # pixels; one at a time is decoded, at three bytes each
 
@@ -44,9 +45,16 @@ class Backgrounds:
     def draw(self, width: int, height: int, rng: np.random.Generator) -> np.ndarray:
         """A background (height, width, 3) uint8 RGB."""
         if rng.random() < self.share:
-            picture = self.pictures[int(rng.integers(len(self.pictures)))]
-            return _varied(random_crop(picture, width, height, rng), rng)
+            return _varied(self._crop(width, height, rng), rng)
         return procedural.paint(width, height, rng)
+
+    def _crop(self, width: int, height: int, rng: np.random.Generator) -> np.ndarray:
+        """A part of a picture; where it shows next to nothing, mostly another one is taken."""
+        for _ in range(3):
+            crop = random_crop(self.pictures[int(rng.integers(len(self.pictures)))], width, height, rng)
+            if crop[::4, ::4].std(axis=(0, 1)).max() > _DULL or rng.random() < 0.15:
+                break
+        return crop
 
 
 def read_folder(folder: Path, max_pictures: int) -> list[np.ndarray]:
@@ -57,7 +65,8 @@ def read_folder(folder: Path, max_pictures: int) -> list[np.ndarray]:
     """
     if not folder.is_dir():
         raise PictureError(f"background folder must be a folder of pictures, but there is none at {folder}")
-    files = [f for f in sorted(folder.rglob("*")) if f.suffix.lower() in SUFFIXES and f.is_file()]
+    found = [f for f in sorted(folder.rglob("*")) if f.suffix.lower() in SUFFIXES and f.is_file()]
+    files = list({f.resolve(): f for f in found}.values())  # folders of wallpapers link one file under many names
     if len(files) > max_pictures:
         files = [files[i] for i in np.linspace(0, len(files) - 1, max_pictures).round().astype(int)]
     pictures = []

@@ -15,6 +15,7 @@ import numpy as np
 _CODES = 4096  # entries of the tone curve; its input is the square root of light, which keeps steps in the dark small
 _HEADROOM = 4.0  # light beyond this many times white is clipped before the curve
 _NOISE_SIDE = 640
+_REACH = 5  # pixels either side; OpenCV filters kernels beyond 11 x 11 ten times slower
 MAX_BLUR = 0.025  # of the picture's longer side: beyond, a hand is no longer one
 GRAY = np.array([0.2126, 0.7152, 0.0722], np.float32)  # luminance of linear sRGB
 
@@ -75,7 +76,7 @@ def _lens(light: np.ndarray, chance: _Chance) -> np.ndarray:
         light = defocus(light, chance.up_to(1.0) ** 2 * MAX_BLUR * side)
     if chance.happens(0.25):
         length = chance.up_to(1.0) ** 1.5 * 2 * MAX_BLUR * side
-        light = cv2.filter2D(light, -1, motion_kernel(length, float(chance.rng.uniform(0, np.pi))))
+        light = moved(light, length, float(chance.rng.uniform(0, np.pi)))
     if chance.happens(0.15):  # haze: some of all the light lands everywhere
         share = chance.up_to(0.3)
         mean = np.asarray(cv2.mean(light)[:3], np.float32)
@@ -89,7 +90,7 @@ def _sensor(light: np.ndarray, chance: _Chance) -> np.ndarray:
     gains = _exposure(light, chance) * _white_balance(chance)
     light = light * gains.astype(np.float32)
     if chance.happens(0.5):
-        light *= _shading(height, width, chance)[..., None]
+        light = cv2.multiply(light, _shading(height, width, chance))
     if chance.happens(0.7):
         light = _noisy(light, chance)
     return light
@@ -110,26 +111,28 @@ def _white_balance(chance: _Chance) -> np.ndarray:
 
 
 def _shading(height: int, width: int, chance: _Chance) -> np.ndarray:
-    """Factors (H, W): darker corners and a slow change across the picture."""
+    """Factors (H, W, 3), alike in all channels: darker corners and a slow change across the picture."""
     x = np.linspace(-1, 1, width, dtype=np.float32)[None]
     y = np.linspace(-1, 1, height, dtype=np.float32)[:, None]
     corner = np.float32(chance.up_to(0.3))
     slope = [np.float32(chance.around(0.15)) for _ in range(2)]
-    return np.maximum(1 - corner * (x * x + y * y) / 2 + slope[0] * x + slope[1] * y, np.float32(0.05))
+    factors = np.maximum(1 - corner * (x * x + y * y) / 2 + slope[0] * x + slope[1] * y, np.float32(0.05))
+    return cv2.merge((factors, factors, factors))
 
 
 def _noisy(light: np.ndarray, chance: _Chance) -> np.ndarray:
     """Shot noise grows with the root of the light, read noise is everywhere; both partly coloured and blotchy."""
     height, width = light.shape[:2]
     strength = chance.up_to(1.0) ** 2
-    fine = _noise_window(noise_tiles()[0], height, width, chance.rng)
-    noise = fine * np.float32(1 - 0.5 * chance.rng.random())
+    noise = _noise_window(noise_tiles()[0], height, width, chance.rng) * np.float32(1 - 0.5 * chance.rng.random())
     if chance.happens(0.5):  # processed in the camera: blotches of several pixels
-        noise = noise + _noise_window(noise_tiles()[1], height, width, chance.rng) * np.float32(0.8)
-    shot = cv2.sqrt(cv2.max(light, 0.0))
+        noise += _noise_window(noise_tiles()[1], height, width, chance.rng) * np.float32(0.8)
+    shot: np.ndarray = np.sqrt(np.maximum(light, np.float32(0)))
     shot *= np.float32(0.06 * strength)
     shot += np.float32(0.025 * strength * chance.rng.random())
-    return cv2.accumulateProduct(noise.astype(np.float32, copy=False), shot, light.copy())
+    shot *= noise
+    shot += light
+    return shot
 
 
 @functools.cache
@@ -160,9 +163,36 @@ def defocus(light: np.ndarray, radius: float) -> np.ndarray:
     if radius < 0.3:
         return light
     reach = int(np.ceil(radius + 0.5))
+    if reach > _REACH:
+        height, width = light.shape[:2]
+        return cv2.resize(defocus(halved(light), radius / 2), (width, height), interpolation=cv2.INTER_LINEAR)
     y, x = np.mgrid[-reach : reach + 1, -reach : reach + 1].astype(np.float32)
     disc = np.clip(radius + 0.5 - np.hypot(x, y), 0, 1)
     return cv2.filter2D(light, -1, disc / disc.sum(), borderType=cv2.BORDER_REFLECT_101)
+
+
+def halved(light: np.ndarray) -> np.ndarray:
+    """Half the size, by weights 1, 3, 3, 1 each way: a point keeps its place, which plain means of 2 x 2 would round."""
+    weights = np.array([0.25, 0.5, 0.25], np.float32)
+    smooth = cv2.sepFilter2D(light, -1, weights, weights, borderType=cv2.BORDER_REFLECT_101)
+    size = (-(-light.shape[1] // 2), -(-light.shape[0] // 2))
+    return cv2.resize(smooth, size, interpolation=cv2.INTER_LINEAR)
+
+
+def moved(light: np.ndarray, length: float, angle: float) -> np.ndarray:
+    """Light smeared along a straight stroke of `length` pixels about each pixel, at `angle` radians."""
+    if np.ceil(length / 2) <= _REACH:
+        return cv2.filter2D(light, -1, motion_kernel(length, angle), borderType=cv2.BORDER_REFLECT_101)
+    # A long stroke is two of half the length, side by side; large kernels would go through slow Fourier transforms.
+    half = moved(light, length / 2, angle)
+    shift = length / 4 * np.array([np.cos(angle), np.sin(angle)])
+    ends = [
+        cv2.warpAffine(
+            half, np.array([[1, 0, s[0]], [0, 1, s[1]]]), half.shape[1::-1], borderMode=cv2.BORDER_REFLECT_101
+        )
+        for s in (shift, -shift)
+    ]
+    return cv2.addWeighted(ends[0], 0.5, ends[1], 0.5, 0)
 
 
 def motion_kernel(length: float, angle: float) -> np.ndarray:
@@ -215,10 +245,10 @@ def _drawn_curve(chance: _Chance) -> np.ndarray:
 
 def _develop(light: np.ndarray, curve: np.ndarray) -> np.ndarray:
     """Grey levels (H, W, 3) float32, 0..255, of light under a tone curve."""
-    root = cv2.sqrt(cv2.max(light, 0.0))
+    root: np.ndarray = np.sqrt(np.maximum(light, np.float32(0)))
     root *= np.float32((_CODES - 1) / np.sqrt(_HEADROOM))
-    codes = np.minimum(root + np.float32(0.5), np.float32(_CODES - 1)).astype(np.uint16)
-    return curve.take(codes)
+    root += np.float32(0.5)
+    return curve.take(np.minimum(root, np.float32(_CODES - 1), out=root).astype(np.uint16))
 
 
 def _processing(picture: np.ndarray, chance: _Chance) -> np.ndarray:
@@ -238,7 +268,7 @@ def _processing(picture: np.ndarray, chance: _Chance) -> np.ndarray:
 
 def _recolored(picture: np.ndarray, saturation: float, chance: _Chance) -> np.ndarray:
     """Colours pulled towards or away from grey; channels mixed a little, as profiles do; grey ones maybe toned."""
-    weights = GRAY if chance.rng.random() < 0.8 else np.float32([1 / 3, 1 / 3, 1 / 3])
+    weights = GRAY if chance.rng.random() < 0.8 else np.full(3, 1 / 3)
     matrix = saturation * np.eye(3) + (1 - saturation) * np.asarray(weights)[None]
     if saturation:
         turn = chance.around(0.04) * (np.eye(3)[[1, 2, 0]] - np.eye(3)[[2, 0, 1]])
@@ -269,12 +299,17 @@ def _file(picture: np.ndarray, chance: _Chance) -> np.ndarray:
     for probability in (0.7, 0.15):
         if chance.happens(probability):
             quality = 100 - round(chance.up_to(1.0) ** 2 * 75) - 2
-            _, encoded = cv2.imencode(
-                ".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality]
-            )
-            image = cv2.cvtColor(cv2.imdecode(encoded, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+            image = _jpeg(image, quality)
     return image
 
 
+def _jpeg(image: np.ndarray, quality: int) -> np.ndarray:
+    """The RGB image after a JPEG file of `quality` 1..100."""
+    encoded = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+    decoded = cv2.imdecode(encoded, cv2.IMREAD_COLOR)
+    assert decoded is not None, "a JPEG file made here can be read"
+    return cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB)
+
+
 def _rounded(picture: np.ndarray) -> np.ndarray:
-    return cv2.convertScaleAbs(cv2.max(picture, 0.0))
+    return np.clip(np.rint(picture), 0, 255).astype(np.uint8)

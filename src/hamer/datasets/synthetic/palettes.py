@@ -33,7 +33,7 @@ def ramp(rng: np.random.Generator, material: str | None = None, spread: float | 
 
     `spread` 0..1 limits how far apart they are; None draws it.
     """
-    spread = float(rng.beta(1.2, 1.0)) if spread is None else spread
+    spread = 0.2 + 0.8 * float(rng.beta(1.2, 1.0)) if spread is None else spread
     free = material is None and rng.random() < 0.4  # colours that have nothing to do with one another
     name = material or MATERIALS[int(rng.integers(len(MATERIALS)))]
     stops = np.array([color(rng, None if free else name) for _ in range(int(rng.integers(2, 5)))], np.float64)

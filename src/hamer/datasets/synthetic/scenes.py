@@ -202,7 +202,7 @@ def box(picture: np.ndarray, rng: Generator, y: float) -> None:
     tint = color(rng)
     front = np.array([(x, base - h), (x + w, base - h), (x + w, base), (x, base)])
     back = front + depth
-    shadow = np.array([(x, base), (x + w, base), *(front[2:] + (0.5 * w, -0.12 * h))])
+    shadow = np.concatenate([front[[3, 2]], front[2:] + np.array([0.5 * w, -0.12 * h])])
     _dim(picture, shadow, 0.6)
     top = [front[0], front[1], back[1], back[0]]
     side = [front[1], front[2], back[2], back[1]] if depth[0] > 0 else [front[0], front[3], back[3], back[0]]
@@ -266,15 +266,32 @@ def _ellipse(
 
 def _fill(picture: np.ndarray, outline: object, inside: np.ndarray) -> None:
     """The part of `inside` within the outline, into the picture."""
-    mask = np.zeros(picture.shape[:2], np.uint8)
-    cv2.fillPoly(mask, [_points(outline)], 255, cv2.LINE_8, 4)
-    cv2.copyTo(inside, mask, picture)
+    points = _points(outline)
+    x0, y0, x1, y1 = _bounds(points, picture)
+    if x0 < x1 and y0 < y1:
+        mask = np.zeros((y1 - y0, x1 - x0), np.uint8)
+        cv2.fillPoly(mask, [points], 255, cv2.LINE_8, 4, (-x0, -y0))
+        cv2.copyTo(inside[y0:y1, x0:x1], mask, picture[y0:y1, x0:x1])
 
 
 def _dim(picture: np.ndarray, outline: np.ndarray, share: float) -> None:
     """A shadow: the part within the outline keeps `share` of its light."""
-    dark = cv2.convertScaleAbs(picture, alpha=share)
-    _fill(picture, outline, dark)
+    points = _points(outline)
+    x0, y0, x1, y1 = _bounds(points, picture)
+    if x0 < x1 and y0 < y1:
+        mask = np.zeros((y1 - y0, x1 - x0), np.uint8)
+        cv2.fillPoly(mask, [points], 255, cv2.LINE_8, 4, (-x0, -y0))
+        part = picture[y0:y1, x0:x1]
+        cv2.copyTo(cv2.convertScaleAbs(part, alpha=share), mask, part)
+
+
+def _bounds(points: np.ndarray, picture: np.ndarray) -> tuple[int, int, int, int]:
+    """x0, y0, x1, y1 (exclusive) of points in sixteenths of a pixel, within the picture."""
+    low, high = points.min(0) // 16 - 1, points.max(0) // 16 + 2
+    height, width = picture.shape[:2]
+    x0, y0 = np.clip(low, 0, (width, height))
+    x1, y1 = np.clip(high, 0, (width, height))
+    return int(x0), int(y0), int(x1), int(y1)
 
 
 def _gradient(width: int, height: int, rng: Generator, material: str | None) -> np.ndarray:

@@ -128,7 +128,7 @@ def _grid(base: np.ndarray, tone: np.ndarray, rng: Generator, joint: float, offs
     """Cells of `tone` (rows, columns, 3) over `base`, with lines between them: darker, or lighter if `joint` < 0."""
     height, width = base.shape[:2]
     rows, columns = tone.shape[:2]
-    cells = cv2.resize(np.float32(tone), (width, height), interpolation=cv2.INTER_NEAREST)
+    cells = cv2.resize(tone.astype(np.float32), (width, height), interpolation=cv2.INTER_NEAREST)
     lines = np.ones((height, width), np.float32)
     thick = max(1, round(rng.uniform(0.003, 0.012) * width))
     shade = 1 - joint

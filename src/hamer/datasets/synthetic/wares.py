@@ -159,7 +159,7 @@ def limb(rng: Generator) -> Ware:
     t = np.linspace(-0.5, 0.5, 7)
     path = np.stack([rng.normal(0, 0.01) * t**2 * 4, np.zeros(7), 0.35 * t], 1)
     radii = np.interp(t, [-0.5, -0.2, 0.5], [0.048, 0.05, 0.03]) * rng.uniform(0.8, 1.2)
-    skin = np.full((TEXELS, TEXELS, 3), color(rng, "skin"), np.uint8)
+    skin: np.ndarray = np.full((TEXELS, TEXELS, 3), color(rng, "skin"), np.uint8)
     if rng.random() < 0.5:
         skin = cv2.addWeighted(skin, 0.85, textures.mixture(TEXELS, TEXELS, rng), 0.15, 0)
         return Ware(shapes.tube(path, radii, 18), skin, rng.uniform(0, 0.3))
