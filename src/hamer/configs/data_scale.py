@@ -39,7 +39,8 @@ def leave_out(cfg: DictConfig) -> DictConfig:
 
 
 def own_sets(cfg: DictConfig) -> DictConfig:
-    """Fill an empty `DATASETS.TRAIN` and `VAL` with the sets of tars in `DATASETS.FILE`, in place, weighted by their sizes.
+    """Fill an empty `DATASETS.TRAIN` with the sets of tars in `DATASETS.FILE`, in place, weighted by their sizes, and an empty
+    `VAL` with those of `VAL_FILE`, or the same.
 
     Raises:
         ValueError: no `DATASETS.FILE`, or none of its sets has tars.
@@ -48,27 +49,33 @@ def own_sets(cfg: DictConfig) -> DictConfig:
         return cfg
     if OmegaConf.is_missing(cfg.DATASETS, "FILE"):
         raise ValueError("your own data needs a list of sets: DATASETS.FILE=dataset.yaml (hamer data pack writes one)")
-    listed = {name: entry for name, entry in _listed(cfg.DATASETS).items() if "URLS" in entry}
-    if not listed:
-        raise ValueError(f"{cfg.DATASETS.FILE} must list at least one set with URLS of tars, got none")
+    listed = _tars_of_file(cfg.DATASETS, "FILE")
     sizes = {name: int(entry.get("epoch_size", 1)) for name, entry in listed.items()}
     total = sum(sizes.values())
     with open_dict(cfg):
         cfg.DATASETS.TRAIN = {name: {"WEIGHT": round(size / total, 9)} for name, size in sizes.items()}
         if not cfg.DATASETS.get("VAL"):
-            cfg.DATASETS.VAL = {name: {"WEIGHT": 1.0} for name in listed}
+            held_out = _tars_of_file(cfg.DATASETS, "VAL_FILE") if cfg.DATASETS.get("VAL_FILE") else listed
+            cfg.DATASETS.VAL = {name: {"WEIGHT": 1.0} for name in held_out}
     return cfg
 
 
-def _listed(datasets: Mapping[str, Any]) -> dict[str, Any]:
-    """The sets in the file or the files that `FILE` names."""
-    files = datasets.get("FILE")
+def _tars_of_file(datasets: Mapping[str, Any], key: str) -> dict[str, Any]:
+    listed = {name: entry for name, entry in _listed(datasets, key).items() if "URLS" in entry}
+    if not listed:
+        raise ValueError(f"{datasets[key]} (DATASETS.{key}) must list at least one set with URLS of tars, got none")
+    return listed
+
+
+def _listed(datasets: Mapping[str, Any], key: str) -> dict[str, Any]:
+    """The sets in the file or the files that `FILE` or `VAL_FILE` names."""
+    files = datasets.get(key)
     files = [files] if isinstance(files, str) else list(files or ())
     return {name: entry for file in files for name, entry in read_yaml(file).to_dict().items()}
 
 
 def training_sets(cfg: Mapping[str, Any]) -> ConfigNode:
-    """The list of data sets for a run: the package's, joined with `DATASETS.FILE`, cut to `DATASETS.FRACTION`.
+    """The list of data sets for a run: the package's, joined with `DATASETS.FILE` and `VAL_FILE`, cut to `DATASETS.FRACTION`.
 
     Args:
         cfg: the composed configuration.
@@ -82,7 +89,14 @@ def training_sets(cfg: Mapping[str, Any]) -> ConfigNode:
     datasets = cfg["DATASETS"]
     sets = dataset_config().clone()
     sets.defrost()
-    sets.merge(_listed(datasets))
+    trained, held_out = _listed(datasets, "FILE"), _listed(datasets, "VAL_FILE")
+    both = sorted(name for name in trained.keys() & held_out.keys() if trained[name] != held_out[name])
+    if both:
+        raise ValueError(
+            f"DATASETS.FILE and VAL_FILE must not give one name to different sets, got {both[0]} in both: rename one in "
+            "its dataset.yaml (hamer data synthesize --name)"
+        )
+    sets.merge({**trained, **held_out})
     _require_known(datasets, sets)
     fraction = datasets.get("FRACTION")
     if fraction is not None and fraction != 1:

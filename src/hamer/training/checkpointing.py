@@ -7,7 +7,9 @@ step. What only we have is one more key, `hamer_training`:
 * `parameters`: names of the optimised parameters, so that states find their place when other parts are frozen;
 * `base_weights`, `lora`: with adapters, `state_dict` has the merged weights, which every reader understands, and
   training continues from these;
-* `parts`: tensors that only the training needs (`HamerModule.training_parts`).
+* `parts`: tensors that only the training needs (`HamerModule.training_parts`);
+* `raw_weights`, `average_updates`: with TRAIN.EMA, `state_dict` has the averages, which every reader takes, and training
+  continues from these.
 """
 
 from __future__ import annotations
@@ -140,6 +142,10 @@ def finish(checkpoint: dict[str, Any], module: HamerModule) -> None:
     ours: dict[str, Any] = {"parameters": optimised_names(module)}
     adapted = lora_layers(module)
     tensors = checkpoint["state_dict"]
+    if module.average is not None and module.average.tensors and tensors:
+        tensors, ours["raw_weights"] = module.average.split(tensors)
+        ours["average_updates"] = module.average.updates
+        checkpoint["state_dict"] = tensors
     if module.training_parts:
         ours["parts"] = {name: value for name, value in tensors.items() if name.startswith(module.training_parts)}
         tensors = {name: value for name, value in tensors.items() if name not in ours["parts"]}
@@ -169,6 +175,7 @@ def adopt(checkpoint: dict[str, Any], module: HamerModule) -> None:
     ours = checkpoint.get(OURS) or {}
     checkpoint["state_dict"] = _fitting_tensors(checkpoint["state_dict"], ours, module)
     if "optimizer_states" in checkpoint:
+        checkpoint["state_dict"] = _raw_tensors(checkpoint["state_dict"], ours, module)
         names = ours.get("parameters") or _original_names(module)
         checkpoint["optimizer_states"] = _fitting_states(checkpoint["optimizer_states"], names, module)
 
@@ -182,11 +189,26 @@ def _fitting_tensors(tensors: Mapping[str, Tensor], ours: Mapping[str, Any], mod
     elif adapted:
         logger.info("the checkpoint has no adapters for these layers: they start from its merged weights")
     tensors = {**tensors, **ours.get("parts", {})}
-    may_miss = (*MAY_MISS, *module.training_parts, *(name for name in adapted if name.endswith(LORA_NAMES)))
+    may_miss = (
+        *MAY_MISS,
+        "dense_head.",
+        *module.training_parts,
+        *(name for name in adapted if name.endswith(LORA_NAMES)),
+    )
     check_fit(
         own, tensors, source="the checkpoint", may_miss=may_miss, may_exceed=(*MAY_EXCEED, *ours.get("parts", {}))
     )
     return {name: tensors.get(name, value) for name, value in own.items()}
+
+
+def _raw_tensors(tensors: dict[str, Tensor], ours: Mapping[str, Any], module: HamerModule) -> dict[str, Tensor]:
+    """What a continued training needs of `tensors`, which are averages where the file has raw weights beside them."""
+    raw = {name: value for name, value in ours.get("raw_weights", {}).items() if name in tensors}
+    if raw and module.average is not None:
+        module.average.load({name: tensors[name] for name in raw}, int(ours["average_updates"]))
+    elif raw:
+        logger.info("TRAIN.EMA is left out: the checkpoint's average of the weights is dropped")
+    return {**tensors, **raw}
 
 
 def _original_names(module: HamerModule) -> list[list[str]]:

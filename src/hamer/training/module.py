@@ -22,6 +22,8 @@ from hamer.models.hamer import HAMER
 from hamer.models.losses import compute_loss
 from hamer.models.mano_wrapper import MANO
 from hamer.training import adapters, adversary, checkpointing, sharding
+from hamer.training.averaging import WeightAverage
+from hamer.training.hand_errors import HandErrors
 from hamer.training.optimisers import build_optimisers, choose_fused, generator_parameters, own_states
 from hamer.training.options import TrainingOptions
 
@@ -55,6 +57,7 @@ class HamerModule(HAMER, LightningModule):
         training_parts: beginnings of names of tensors that only the training needs: a checkpoint keeps them apart, so that
             `state_dict` is a plain HaMeR.
         options: the training's choices.
+        average: the moving average of the weights, or None without TRAIN.EMA.
         failed_batch: the joint batch whose loss was not finite, for whoever handles the error; else None.
     """
 
@@ -76,6 +79,8 @@ class HamerModule(HAMER, LightningModule):
         self.options = TrainingOptions.from_cfg(self.cfg)
         self.previews = previews
         self.failed_batch: Mapping[str, Any] | None = None
+        self.average = WeightAverage(self.options.ema) if self.options.ema > 0 else None
+        self._errors = HandErrors(self.options.root)
         adapters.prepare_backbone(self.backbone, self.options)
         # Read by DistributedDataParallel; see hamer.training.adversary.
         self._ddp_params_and_buffers_to_ignore = [
@@ -92,7 +97,10 @@ class HamerModule(HAMER, LightningModule):
     def configure_model(self) -> None:
         """Compile and shard the backbone where asked to. Called again by Lightning for each stage."""
         adapters.compile_backbone(self.backbone, self.options)
-        sharding.shard(self, getattr(self, "_device_mesh", None))
+        mesh = getattr(self, "_device_mesh", None)
+        if self.average is not None and mesh is not None:
+            raise ValueError("TRAIN.EMA must be left out with trainer=fsdp: an average of sharded weights is not kept")
+        sharding.shard(self, mesh)
 
     def configure_optimizers(self) -> list[Optimizer]:
         """AdamW for head and backbone, AdamW for the discriminator."""
@@ -108,6 +116,8 @@ class HamerModule(HAMER, LightningModule):
         """Let go of the checkpoint's file, which later ones replace."""
         for optimiser in self._optimisers():
             own_states(getattr(optimiser, "optimizer", optimiser))
+        if self.average is not None:
+            self.average.begin(self)
 
     def train(self, mode: bool = True) -> HamerModule:
         """As every module's; a frozen backbone, or the frozen part of one, stays in evaluation mode (no drop path)."""
@@ -132,8 +142,9 @@ class HamerModule(HAMER, LightningModule):
         Raises:
             NonFiniteLossError: before anything was changed by this batch.
         """
-        batch = joint_batch["img"]
+        batch = self._with_landmark_noise(joint_batch["img"])
         self._require_captured(joint_batch)
+        self._set_rates()
         for optimiser in self._optimisers():
             optimiser.zero_grad()  # before the forward pass: the last step's gradients would lie beside its activations
         output = self(batch)
@@ -160,24 +171,39 @@ class HamerModule(HAMER, LightningModule):
         names = {f"val/{name}": value for name, value in losses.items()}
         self.log_dict(names, on_step=False, on_epoch=True, batch_size=len(batch["img"]), sync_dist=True, logger=False)
         output = _detached(output) | {"losses": losses}
+        self._errors.add(batch, output, self.mano)
         if batch_idx == 0 and self.previews is not None:
             self.previews(self, batch, output, "val")
         return output
 
+    def on_validation_start(self) -> None:
+        """What is validated is the average, where there is one."""
+        if self.average is not None:
+            self.average.show(self)
+
+    def on_validation_end(self) -> None:
+        """Training goes on with the weights themselves."""
+        if self.average is not None:
+            self.average.hide(self)
+
     def on_validation_epoch_end(self) -> None:
         """Hand the means of the validation to the loggers, placed at `global_step` as the training's are."""
+        errors = {f"val/{name}": value for name, value in self._errors.means(self._summed).items()}
+        self.log_dict(errors, logger=False)  # the same in every process
         means = {name: float(v) for name, v in self.trainer.callback_metrics.items() if name.startswith("val/")}
-        self._log_at_global_step(means)
+        self._log_at_global_step(means | errors)
 
     def compute_loss(self, batch: Mapping[str, Any], output: Mapping[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
         """The weighted sum that the network minimises, without the adversarial term, and its parts; for subclasses."""
-        return compute_loss(output, batch, self.options.loss_weights, root=self.options.root)
+        return compute_loss(output, batch, self.options.loss_weights, root=self.options.root, hand=self.mano)
 
     def _update_network(self, loss: Tensor, joint_batch: Mapping[str, Any]) -> None:
         self._gradient_batch = joint_batch if self.options.grad_clip_val > 0 else None
         self.manual_backward(loss)
         self._optimisers()[0].step()
         self._gradient_batch = None
+        if self.average is not None:
+            self.average.update(self)
 
     def _update_discriminator(self, estimated: Mapping[str, Tensor], captured: Mapping[str, Tensor]) -> Tensor:
         with self._float32():
@@ -187,6 +213,22 @@ class HamerModule(HAMER, LightningModule):
         adversary.average_gradients(self.discriminator)
         self._optimisers()[1].step()
         return loss.detach()
+
+    def _with_landmark_noise(self, batch: Mapping[str, Any]) -> Mapping[str, Any]:
+        noise = self.options.landmark_noise
+        if noise.is_none or "landmarks" not in batch:
+            return batch
+        return {**batch, "landmarks": noise(batch["landmarks"])}
+
+    def _set_rates(self) -> None:
+        """The learning rate of this update; without a schedule it stays what the optimisers or their checkpoint say."""
+        schedule = self.options.schedule
+        if schedule.is_constant:
+            return
+        rate = self.options.lr * schedule.factor(self.global_step // self.steps_per_batch)
+        for optimiser in self._optimisers():
+            for group in optimiser.param_groups:
+                group["lr"] = rate
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         """Clip the network's gradient. Lightning calls this after it has taken out the scale of float16."""
@@ -230,7 +272,10 @@ class HamerModule(HAMER, LightningModule):
             batch_size=len(batch["img"]),
         )  # fmt: skip
         if self.global_step > 0 and self.global_step % self.options.log_steps == 0:
-            self._log_at_global_step({f"train/{name}": float(value) for name, value in losses.items()})
+            values = {f"train/{name}": float(value) for name, value in losses.items()}
+            if not self.options.schedule.is_constant:
+                values["train/lr"] = self._optimisers()[0].param_groups[0]["lr"]
+            self._log_at_global_step(values)
             if self.previews is not None:
                 self.previews(self, batch, output, "train")
 
@@ -262,6 +307,11 @@ class HamerModule(HAMER, LightningModule):
     def _float32(self) -> AbstractContextManager[Any]:
         """Losses and the discriminator leave automatic half precision: sums over a batch overflow float16."""
         return torch.autocast(self.device.type, enabled=False) if self.device.type in ("cpu", "cuda") else nullcontext()
+
+    def _summed(self, values: Tensor) -> Tensor:
+        """The sum over all processes."""
+        summed: Tensor = self.trainer.strategy.reduce(values.to(self.device), reduce_op="sum")
+        return summed.cpu()
 
     def _unsynchronised(self) -> AbstractContextManager[Any]:
         """A backward pass that a wrapper around the network does not see."""

@@ -10,6 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
+from hamer.training.landmark_noise import LandmarkNoise
+from hamer.training.schedule import Schedule
+
 BackboneTraining = Literal["all", "frozen", "lora"]
 LoRALayer = Literal["qkv", "proj", "fc1", "fc2"]
 
@@ -55,6 +58,9 @@ class TrainingOptions:
         frozen_blocks: `TRAIN.FROZEN_BLOCKS`, with backbone "all": that many blocks from the picture on (and the
             patch embedding before them) stay as they are.
         lora: `TRAIN.LORA`.
+        ema: `TRAIN.EMA`, decay of a moving average of the weights (`hamer.training.averaging`); 0 keeps none.
+        schedule: `TRAIN.SCHEDULE`, the learning rate over time.
+        landmark_noise: `TRAIN.LANDMARK_DROPOUT` and `TRAIN.LANDMARK_NOISE`.
     """
 
     lr: float = 1e-5
@@ -69,6 +75,9 @@ class TrainingOptions:
     backbone: BackboneTraining = "all"
     frozen_blocks: int = 0
     lora: LoRAOptions = field(default_factory=LoRAOptions)
+    ema: float = 0.0
+    schedule: Schedule = field(default_factory=Schedule)
+    landmark_noise: LandmarkNoise = field(default_factory=LandmarkNoise)
 
     def __post_init__(self) -> None:
         if self.backbone not in get_args(BackboneTraining):
@@ -83,6 +92,8 @@ class TrainingOptions:
         for key, value in (("LR", self.lr), ("WEIGHT_DECAY", self.weight_decay), ("GRAD_CLIP_VAL", self.grad_clip_val)):
             if value < 0:
                 raise ValueError(f"TRAIN.{key} must not be negative, got {value}")
+        if not 0 <= self.ema < 1:
+            raise ValueError(f"TRAIN.EMA must be in [0, 1), e.g. 0.999; 0 keeps no average; got {self.ema}")
 
     @classmethod
     def from_cfg(cls, cfg: Mapping[str, Any]) -> TrainingOptions:
@@ -108,12 +119,16 @@ class TrainingOptions:
             "compiled": train.get("COMPILE"),
             "backbone": train.get("BACKBONE"),
             "frozen_blocks": train.get("FROZEN_BLOCKS"),
+            "ema": train.get("EMA"),
             "root": cfg.get("EXTRA", {}).get("PELVIS_IND"),
             "log_steps": cfg.get("GENERAL", {}).get("LOG_STEPS"),
         }
+        adversarial = float(weights.get("ADVERSARIAL", 0))
         return cls(
             **{name: value for name, value in values.items() if value is not None},
-            adversarial=float(weights.get("ADVERSARIAL", 0)),
+            adversarial=adversarial,
+            schedule=Schedule.from_cfg(cfg, steps_per_update=2 if adversarial > 0 else 1),
+            landmark_noise=LandmarkNoise.from_cfg(train),
             loss_weights={key: float(value) for key, value in weights.items()},
             lora=LoRAOptions(**lora),
         )
