@@ -108,9 +108,12 @@ class PictureMaker:
                 scene.surfaces(), scene.lights, scene.camera_matrix, options.width, options.height, options.supersample
             )
             seen = visible_joints(truth.joints, pixels, drawn.depth, drawn.label)
-            if seen.sum() >= options.least_visible or not scene.extras:
+            if seen.sum() >= options.least_visible or not (scene.extras or len(scene.own) > 1):
                 return drawn, seen
-            scene.extras.pop(0)
+            if scene.extras:
+                scene.extras.pop(0)
+            else:  # an arm that comes from the camera
+                scene.own.pop()
 
 
 def truth_of(scene: Scene) -> HandTruth:
