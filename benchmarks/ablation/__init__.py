@@ -1,0 +1,1 @@
+"""The parts of `benchmarks/built_in_model.py`."""
