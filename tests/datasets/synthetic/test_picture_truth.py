@@ -71,12 +71,14 @@ def test_annotation_passes_the_checks_of_training_data(truth: HandTruth, hand_mo
     assert check_hand(sample, SIZE, SIZE) == []
     assert list(check_pose(sample, SIZE, SIZE, hand_model)) == []
     assert bool(sample["right"]) is is_right
-    assert sample["keypoints_2d"].dtype == np.float32 and (sample["keypoints_2d"][:, 2] == 1).all()
+    assert sample["keypoints_2d"].dtype == np.float32
+    assert (sample["keypoints_2d"][:, 2] == 1).all()
 
 
 def test_box_is_tight_around_the_joints_but_stays_in_the_picture(truth: HandTruth) -> None:
     points = truth.keypoints_2d
-    assert (points > 0).all() and (points < SIZE - 1).all()
+    assert (points > 0).all()
+    assert (points < SIZE - 1).all()
     sample = annotation(truth, np.ones(21, bool), SIZE, SIZE, 2.0)
     np.testing.assert_allclose(sample["center"], (points.min(0) + points.max(0)) / 2, atol=1e-4)
     np.testing.assert_allclose(sample["scale"] * 200, 2 * np.ptp(points, axis=0), rtol=1e-5)

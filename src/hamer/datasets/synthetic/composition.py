@@ -48,12 +48,12 @@ class SceneMaker:
     Args:
         model: the hand of which everything is made.
         options: chances of what is in a scene.
-        skins: whose skins the hands wear; None makes a bank of 64.
+        skins: whose skins the hands wear; None makes a bank as the options say.
     """
 
     def __init__(self, model: HandModel, options: SyntheticOptions, skins: SkinBank | None = None) -> None:
         self.model, self.options = model, options
-        self.skins = SkinBank(model.arrays) if skins is None else skins
+        self.skins = SkinBank(model.arrays, count=options.skins) if skins is None else skins
         self.cloth = HandCloth(model.arrays)
 
     def scene(self, rng: np.random.Generator) -> Scene:

@@ -17,6 +17,7 @@ class SyntheticOptions:
     the user's pictures where there are some. `effects`: how strongly the camera's faults (noise, blur, JPEG ...) are
     laid on, 0 (none) to 1. `least_visible`: joints that must be seen before what covers the hand is taken away again.
     `box_factor`: side of the stored box over that of the box tight around the joints, as `hamer data pack` stores it.
+    `skins`: variants of each layer of skin that a maker prepares, which takes a second for each four; layers combine freely.
     """
 
     width: int = 256
@@ -31,6 +32,7 @@ class SyntheticOptions:
     effects: float = 1.0
     least_visible: int = 8
     box_factor: float = 2.0
+    skins: int = 12
 
     def __post_init__(self) -> None:
         for name in ("width", "height"):
@@ -43,6 +45,8 @@ class SyntheticOptions:
                 raise ValueError(f"SyntheticOptions.{name} must lie in 0..1, got {getattr(self, name)}")
         if not 0 <= self.least_visible <= 21:
             raise ValueError(f"SyntheticOptions.least_visible must be 0 to 21 joints, got {self.least_visible}")
+        if self.skins < 1:
+            raise ValueError(f"SyntheticOptions.skins must be at least 1, got {self.skins}")
         if not self.box_factor > 0:
             raise ValueError(f"SyntheticOptions.box_factor must be positive, got {self.box_factor}")
 
