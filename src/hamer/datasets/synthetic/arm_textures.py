@@ -50,7 +50,7 @@ def _skin(
     change = {"blood": 0.08 * coarse, "melanin": 0.03 * fine}
     for c in range(3):
         colors[c] = tone.back[c] + 0.25 * (tone.palm - tone.back)[c] * inner[None]
-        colors[c] += BLOOD[c] * change["blood"] + MELANIN[c] * change["melanin"] + 1.3 * SHADE[c] * hairs
+        colors[c] += BLOOD[c] * change["blood"] + MELANIN[c] * change["melanin"] + 0.8 * SHADE[c] * hairs
     if skin.cuff is not None:  # under a glove nothing of the hand's texture is skin
         return colors, (6e-5 * fine).astype(np.float32)
     at_loop = _hand_colors(skin, wrist)  # (L, 3)
@@ -136,9 +136,7 @@ def _noises() -> tuple[np.ndarray, ...]:
     stacks = []
     for rng in np.random.default_rng(5).spawn(_VARIANTS):
         coarse, fine = (_filtered(rng.normal(size=(SIZE, SIZE)), width) for width in (9.0, 1.2))
-        seeds = (rng.random((SIZE, SIZE)) < 0.02).astype(float)
-        streak = sum(np.roll(seeds, (k, k // 2), axis=(0, 1)) for k in range(5))
-        stacks.append(np.stack([coarse, fine, np.clip(streak, 0, 1)]).astype(np.float32))
+        stacks.append(np.stack([coarse, fine, _hairs(rng)]).astype(np.float32))
     return tuple(stacks)
 
 
@@ -148,3 +146,14 @@ def _filtered(white: np.ndarray, width: float) -> np.ndarray:
     gain = np.exp(-2 * (np.pi * width * np.hypot(frequency[:, None], frequency[None])) ** 2)
     smooth = np.fft.ifft2(np.fft.fft2(white) * gain).real
     return smooth / smooth.std()
+
+
+def _hairs(rng: np.random.Generator) -> np.ndarray:
+    """Short thin hairs (S, S) 0..1, most of them pointing down the arm and a little aside, each as dark as it likes."""
+    layer = np.zeros((SIZE, SIZE), np.float32)
+    for row, column in rng.integers(SIZE, size=(700, 2)):
+        length, lean, dark = rng.uniform(2, 6), rng.normal(0.3, 0.35), rng.uniform(0.1, 0.55)
+        steps = np.arange(0, length, 0.5)
+        rows, columns = (row - steps).astype(int) % SIZE, np.round(column + lean * steps).astype(int) % SIZE
+        layer[rows, columns] = np.maximum(layer[rows, columns], dark)
+    return layer

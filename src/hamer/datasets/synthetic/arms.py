@@ -20,6 +20,12 @@ from hamer.hand_models.arrays import HandModelArrays
 FLEXION_LIMIT, DEVIATION_LIMIT = np.deg2rad(65.0), np.deg2rad(25.0)
 """How far a wrist bends toward palm or back, and sideways (AAOS, Joint Motion, 1965), a little short of the end."""
 
+LENGTHS = (0.2, 0.38)
+"""How much of the arm is made, metres: mostly more than the picture shows."""
+
+_TRIES, _TOWARD_CAMERA = 6, 0.8
+"""Bends to choose from, and the cosine beyond which an arm comes straight at the camera and hides its hand."""
+
 _BEND = 0.045
 """Length over which the arm turns from the hand's direction to its own: the carpus."""
 
@@ -38,7 +44,7 @@ class _Course:
 
 
 def forearm(hand_vertices: np.ndarray, arrays: HandModelArrays, skin: Skin, rng: np.random.Generator) -> Surface:
-    """The arm of a posed right hand (V, 3): begins exactly at the loop's vertices, 15 to 30 cm long, label 17.
+    """The arm of a posed right hand (V, 3): begins exactly at the loop's vertices, `LENGTHS` long, label 17.
 
     The first L vertices of the surface are the hand's own loop, so that no gap can open. Bare skin takes the hand's
     colours at the loop and runs into the arm's own within a few centimetres.
@@ -61,28 +67,46 @@ def forearm(hand_vertices: np.ndarray, arrays: HandModelArrays, skin: Skin, rng:
         uv_faces=uv_faces,
         albedo=albedo,
         relief=relief,
-        gloss=0.5 * skin.gloss,
+        gloss=_gloss(skin, dress, rng),
         labels=labels,
         scattering=0.2 if dress.sleeve is not None else None,
     )
 
 
+def _gloss(skin: Skin, dress: Dress, rng: np.random.Generator) -> float:
+    """Bare arms shine as the hand does, or its end would show; cloth hardly does."""
+    if dress.sleeve is not None or skin.cuff is not None:
+        return float(min(skin.gloss, rng.uniform(0.0, 0.1)))
+    return skin.gloss
+
+
 def _draw_course(wrist: Wrist, loop: np.ndarray, hand_vertices: np.ndarray, rng: np.random.Generator) -> _Course:
-    flexion = float(np.clip(rng.normal(0.0, np.deg2rad(22)), -FLEXION_LIMIT, FLEXION_LIMIT))
-    deviation = float(np.clip(rng.normal(0.0, np.deg2rad(10)), -DEVIATION_LIMIT, DEVIATION_LIMIT))
+    """A bend of the wrist, the likeliest of a few; arms that would hide the hand from the camera are the last choice."""
+    rotation = wrist.motion(hand_vertices)
     outward = wrist.outward.mean(axis=0)
     outward /= np.linalg.norm(outward)
+    flexion = np.clip(rng.normal(0.0, np.deg2rad(24), _TRIES), -FLEXION_LIMIT, FLEXION_LIMIT)
+    deviation = np.clip(rng.normal(0.0, np.deg2rad(11), _TRIES), -DEVIATION_LIMIT, DEVIATION_LIMIT)
     # Flexion turns the arm about the hand's lateral axis z, deviation about the palm's normal y.
-    turn = np.array([0.0, deviation, flexion])
-    angle = float(np.linalg.norm(turn))
+    turns = np.stack([np.zeros(_TRIES), deviation, flexion], axis=1)
+    angles = np.linalg.norm(turns, axis=1)
+    axes = turns / np.maximum(angles, 1e-9)[:, None]
+    start = loop.mean(axis=0)
+    to_camera = -start / max(float(np.linalg.norm(start)), 1e-9)
+    directions = np.stack(
+        [rotation @ _rotations(u, np.array([a]))[0] @ outward for u, a in zip(axes, angles, strict=True)]
+    )
+    toward = directions @ to_camera
+    clear = np.flatnonzero(toward < _TOWARD_CAMERA)
+    chosen = int(clear[0]) if len(clear) else int(np.argmin(toward))
     return _Course(
-        start=loop.mean(axis=0),
-        rotation=wrist.motion(hand_vertices),
+        start=start,
+        rotation=rotation,
         direction=outward,
-        axis=turn / max(angle, 1e-9),
-        angle=angle,
+        axis=axes[chosen],
+        angle=float(angles[chosen]),
         twist=float(rng.normal(0, np.deg2rad(25))),
-        length=float(rng.uniform(0.15, 0.30)),
+        length=float(rng.uniform(*LENGTHS)),
     )
 
 

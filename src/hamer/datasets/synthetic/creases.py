@@ -29,10 +29,10 @@ def lines(texels: Texels, masks: Places, rng: np.random.Generator) -> Lines:
     warp = 0.0011 * fractal(texels.position, rng, scale=0.009, octaves=2)
     palmar = np.maximum(_finger_creases(texels, warp, rng), palm_lines(texels, warp, rng))
     fine = fine_lines(texels, rng)
-    palmar = np.maximum(palmar, 0.32 * fine) * smoothstep(0.1, 0.6, masks.palm)
+    palmar = np.maximum(palmar, 0.2 * fine) * smoothstep(0.1, 0.6, masks.palm)
     palmar = np.maximum(palmar, _wrist_creases(texels, warp, rng))
     dorsal = _knuckle_wrinkles(texels, warp, rng) * masks.back
-    dorsal = np.maximum(dorsal, 0.22 * fine * masks.back)
+    dorsal = np.maximum(dorsal, 0.18 * fine * masks.back)
     relief = -3.5e-4 * palmar - 2.6e-4 * dorsal
     return Lines(*(layer.astype(np.float32) for layer in (palmar, dorsal, relief)))
 
@@ -51,7 +51,7 @@ def _finger_creases(texels: Texels, warp: np.ndarray, rng: np.random.Generator) 
             rows += [(reach[2] - 0.001, 0.9, 0.0007), (reach[2] + 0.0015, 0.3, 0.0005)]
         for centre, depth, width in rows:
             shift = rng.normal(0, 0.0006) + rng.normal(0, 0.06) * texels.across - rng.uniform(0, 12) * texels.across**2
-            gap = texels.along - centre - shift + 0.7 * warp
+            gap = texels.along - centre - shift + 0.5 * warp
             result = np.maximum(result, own * depth * rng.uniform(0.6, 1.1) * bell(gap, width * rng.uniform(0.8, 1.3)))
     return result
 
@@ -77,11 +77,12 @@ def palm_lines(texels: Texels, warp: np.ndarray, rng: np.random.Generator) -> np
         (rng.uniform(0, 0.3), [little + 0.75 * down, ring + 0.45 * down, little + 0.1 * down]),
     ]
     curves = [(jitter(points), depth) for depth, points in courses]
-    flat = texels.position[:, [0, 2]] + warp[:, None] * [0.8, 0.6]
+    flat = texels.position[:, [0, 2]] + warp[:, None] * [0.5, 0.4]
+    strength = fractal(texels.position, rng, scale=0.008, octaves=1)  # lines fade and deepen along their way
     result = np.zeros(len(texels.index))
     for points, depth in curves:
         distance, place = to_curve(flat, spline(points, 24))
-        taper = smoothstep(-0.02, 0.12, place) * smoothstep(1.02, 0.8, place)
+        taper = (1 - 0.25 * np.abs(strength)) * smoothstep(-0.02, 0.12, place) * smoothstep(1.02, 0.8, place)
         result = np.maximum(
             result, depth * rng.uniform(0.55, 1.1) * taper * bell(distance, rng.uniform(0.0007, 0.0011))
         )
@@ -101,7 +102,7 @@ def _wrist_creases(texels: Texels, warp: np.ndarray, rng: np.random.Generator) -
     start = texels.anatomy.joints[0, 0] - rng.uniform(0.004, 0.010)
     inner = smoothstep(0.2, -0.5, texels.dorsal)
     for row in range(int(rng.integers(1, 4))):
-        gap = texels.position[:, 0] - start - row * rng.uniform(0.004, 0.007) + 1.5 * warp
+        gap = texels.position[:, 0] - start - row * rng.uniform(0.004, 0.007) + 0.7 * warp
         result = np.maximum(result, rng.uniform(0.3, 0.8) * inner * bell(gap, 0.0008))
     return result
 

@@ -61,7 +61,7 @@ class Dress:
     sleeve: Sleeve | None = None
     band: Band | None = None
     _steps: tuple[float, ...] = field(
-        default=(0.006, 0.012, 0.02, 0.03, 0.042, 0.056, 0.075, 0.1, 0.13, 0.165, 0.2, 0.24)
+        default=(0.002, 0.006, 0.012, 0.02, 0.03, 0.042, 0.056, 0.075, 0.1, 0.13, 0.165, 0.2, 0.24, 0.29, 0.34)
     )
 
     def profile(self, length: float) -> Profile:

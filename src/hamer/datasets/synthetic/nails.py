@@ -45,11 +45,11 @@ class Nails:
             own = finger == f
             from_tip = texels.anatomy.reach[f, 3] - texels.along[own]
             wide = np.percentile(np.abs(texels.across[own][np.abs(from_tip - 0.008) < 0.004]), 97)
-            half_width, half_length = 0.76 * wide, 0.80 * wide
+            half_width, half_length = 0.70 * wide, 0.80 * wide
             side[own] = texels.across[own] / half_width
             toward_tip[own] = (half_length + 0.0008 - from_tip) / half_length
         # Rounder at the root than at the free edge.
-        power = np.where(toward_tip < 0, 2.4, 3.2)
+        power = np.where(toward_tip < 0, 2.2, 2.5)
         radius = (np.abs(side) ** power + np.abs(toward_tip) ** power) ** (1 / power)
         up = smoothstep(0.05, 0.3, texels.dorsal)
         plate, rim = smoothstep(1.06, 0.94, radius) * up, bell(radius - 1.06, 0.13) * up
@@ -62,7 +62,7 @@ class Nails:
         lacquered = bool(rng.random() < LACQUERED)
         nail = self._lacquer(rng) if lacquered else self._natural(tone, rng, blood)
         t = self.texel
-        rim_color = (colors[:, t] + np.array([[-0.10], [-0.22], [-0.24]]) * self.rim).astype(np.float32)
+        rim_color = (colors[:, t] + np.array([[-0.16], [-0.30], [-0.32]]) * self.rim).astype(np.float32)
         colors[:, t] = rim_color + self.plate * (nail - rim_color)
         relief[t] += 2.2e-4 * self.plate - 1.2e-4 * self.rim
         return lacquered
@@ -72,10 +72,10 @@ class Nails:
         bed = tone.nail[:, None] - np.array([[0.02], [0.16], [0.12]]) * blood
         moon_size = rng.uniform(0.0, 0.5) * np.where(self.finger == 4, 1.3, 1.0)
         moon = smoothstep(0.12, -0.08, self.toward_tip + 1.0 - moon_size - 0.25 * (1 - self.side**2))
-        edge_at = rng.uniform(0.55, 1.05)
+        edge_at = rng.uniform(0.6, 1.15)
         edge = smoothstep(-0.06, 0.06, self.toward_tip - edge_at - 0.12 * self.side**2)
         bed = bed + np.array([[0.05], [0.14], [0.12]]) * moon
-        edge_color = (_FREE_EDGE - rng.uniform(0.0, 0.3) - 0.12 * tone.darkness)[:, None]
+        edge_color = (_FREE_EDGE - rng.uniform(0.05, 0.4) - 0.25 * tone.darkness)[:, None]
         return bed + 0.85 * edge * (edge_color - bed)
 
     def _lacquer(self, rng: np.random.Generator) -> np.ndarray:

@@ -39,7 +39,7 @@ def places(texels: Texels) -> Places:
     palm = smoothstep(0.15, -0.45, side)
     # Pigment returns on the inner side of the wrist, where the palm's skin ends.
     wrist = texels.anatomy.joints[0, 0]
-    palm = palm * smoothstep(wrist + 0.004, wrist - 0.014, texels.position[:, 0])
+    palm = palm * smoothstep(wrist + 0.008, wrist - 0.026, texels.position[:, 0] + 0.02 * wobble)
     back = smoothstep(-0.1, 0.4, side)
     reach = texels.anatomy.reach[texels.nearest]
     to_tip = reach[:, 3] - texels.along

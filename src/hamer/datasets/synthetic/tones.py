@@ -50,8 +50,8 @@ def draw_tone(rng: np.random.Generator) -> Tone:
     lightness = float(np.clip(lightness, 27, 77))
     back = np.array([lightness, max(a, 6.5), max(b, 8.0)])
     palm = _palm(back, darkness, rng)
-    # A nail bed shows the blood of a skin almost without pigment.
-    nail = palm + rng.normal([2.0, 2.5, -2.5], [1.0, 1.3, 1.0])
+    # Through a nail one sees its bed: a little lighter, pinker and less yellow than the skin around.
+    nail = 0.7 * back + 0.3 * palm + rng.normal([1.0, 3.0, -3.5], [1.5, 1.2, 1.0])
     return Tone(log_rgb(back), log_rgb(palm), log_rgb(nail), float(darkness))
 
 
