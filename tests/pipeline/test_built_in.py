@@ -260,6 +260,7 @@ class TestLandmarksInCrops:
         rng = np.random.default_rng(1)
         hands.keypoints_2d[..., 2] = rng.uniform(0.3, 1, (2, 21))
         hands.keypoints_2d[1, 4, 2] = 0  # one point is not known
+        hands.keypoints_3d[0, 7] = np.nan  # another's depth is not
         inputs = NetworkInputs(size, (size, size), 1.6, takes_landmarks=True)
         crops = inputs.crops([PICTURE], np.zeros(2, int), hands)
         tokens = landmarks_in_crops(hands, crops)
@@ -284,15 +285,17 @@ class TestLandmarksInCrops:
         hands.keypoints_2d[0, 3] = np.nan
         hands.keypoints_3d[0, 5] = np.nan
         tokens = landmarks_in_crops(hands, crops)
-        assert np.flatnonzero(tokens[0, :, 6] == 0).tolist() == [3, 5]
-        assert not tokens[0, [3, 5]].any()
+        assert np.flatnonzero(tokens[0, :, 6] == 0).tolist() == [3]
+        assert not tokens[0, 3].any()
+        assert not tokens[0, 5, 3:6].any()
+        assert tokens[0, 5, :2].all()
+        flat = HandBoxes(hands.boxes, hands.is_right, hands.scores, hands.keypoints_2d)
+        np.testing.assert_array_equal(landmarks_in_crops(flat, crops)[..., [0, 1, 2, 6]], tokens[..., [0, 1, 2, 6]])
+        assert not landmarks_in_crops(flat, crops)[..., 3:6].any()
+        assert not landmarks_in_crops(HandBoxes(hands.boxes, hands.is_right, hands.scores), crops).any()
         hands.keypoints_2d[0, :, 2] = 0.05  # the model sees no hand here
         assert not landmarks_in_crops(hands, crops)[0].any()
-        for incomplete in (
-            HandBoxes(hands.boxes, hands.is_right, hands.scores, hands.keypoints_2d),
-            HandBoxes(hands.boxes, hands.is_right, hands.scores),
-        ):
-            assert not landmarks_in_crops(incomplete, crops).any()
+        assert landmarks_in_crops(hands, crops)[1].any()
 
 
 def _resting() -> dict[str, np.ndarray]:

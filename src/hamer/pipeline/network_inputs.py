@@ -80,30 +80,30 @@ class NetworkInputs:
 
 
 def landmarks_in_crops(hands: HandBoxes, crops: CropBatch) -> np.ndarray:
-    """A landmark model's points as a network with landmark tokens takes them.
+    """Joints that a detector found as a network with landmark tokens takes them; the same numbers as in training's items.
 
-    A point counts as known where the detector gave both its place in the picture, with some confidence, and its place in
-    3D: points of other models (ViTPose's have no depth) would not be of the kind that the network learned from. Nor
-    do points of a hand in which the landmark model does not believe count (`LEAST_CONFIDENCE`).
+    A point counts as known where the detector gave its place in the picture with some confidence, unless it does not
+    believe in the whole hand (`LEAST_CONFIDENCE`). Detectors that give no guess in 3D leave it zero, as training does now
+    and then.
 
     Returns:
         (N, 21, 7) float32: x, y in crop widths from the crop's centre, confidence 0..1, X, Y, Z metres from the guess's own
         wrist, axes of the camera, 1. A left hand's are mirrored, as its crop is. All seven are 0 for an unknown point.
     """
     tokens = np.zeros((len(hands), 21, 7), np.float32)
-    if hands.keypoints_2d is None or hands.keypoints_3d is None:
+    if hands.keypoints_2d is None:
         return tokens
     points = hands.keypoints_2d.astype(np.float64)
-    guess = hands.keypoints_3d.astype(np.float64)
-    from_wrist = guess - guess[:, :1]
-    from_wrist[..., 0] *= np.where(hands.is_right, 1.0, -1.0)[:, None]
     confidence = np.clip(np.nan_to_num(points[..., 2]), 0.0, 1.0)
-    known = np.isfinite(points).all(-1) & np.isfinite(from_wrist).all(-1) & (confidence > 0)
+    known = np.isfinite(points).all(-1) & (confidence > 0)
     known &= (confidence.mean(-1) >= LEAST_CONFIDENCE)[:, None]
-    size = crops.img.shape[-1]
-    tokens[..., :2] = crops.to_crop(points[..., :2]) / size - 0.5
+    tokens[..., :2] = crops.to_crop(points[..., :2]) / crops.img.shape[-1] - 0.5
     tokens[..., 2] = confidence
-    tokens[..., 3:6] = from_wrist
+    if hands.keypoints_3d is not None:
+        guess = hands.keypoints_3d.astype(np.float64)
+        from_wrist = guess - guess[:, :1]
+        from_wrist[..., 0] *= np.where(hands.is_right, 1.0, -1.0)[:, None]
+        tokens[..., 3:6] = np.where(np.isfinite(from_wrist).all(-1, keepdims=True), from_wrist, 0.0)
     tokens[..., 6] = 1.0
     tokens[~known] = 0.0
     return tokens
