@@ -16,13 +16,17 @@ from hamer.crops.normalisation import IMAGE_MEAN, IMAGE_STD
 BORDER_MODES = {"constant": cv2.BORDER_CONSTANT, "replicate": cv2.BORDER_REPLICATE}
 """DATASETS.BORDER_MODE: what lies outside the picture."""
 
+STORED_RESCALE_FACTOR = 2.0
+"""Side of the box that a tar stores over that of the box tight around the hand, as the original's tars have it."""
+
 
 @dataclass(frozen=True)
 class CropSettings:
     """`size` px; `mean`, `std` of pictures in 0..1, RGB; `bbox_shape`: aspect ratio (width, height) that a box takes, or
     None for the square of its longer side, as in training; `antialias`: the original's blur; `border_mode`: OpenCV's;
     `augment`: DATASETS.CONFIG, or None for crops as they are; `landmarks`, `parts`: items have these labels too
-    (`hamer.datasets.extra_labels`).
+    (`hamer.datasets.extra_labels`); `share_of_box`: how much of a stored box a crop shows, `MODEL.RESCALE_FACTOR` over the
+    2.0 that boxes are stored with.
     """
 
     size: int = 256
@@ -34,6 +38,7 @@ class CropSettings:
     augment: Any = None
     landmarks: bool = False
     parts: bool = False
+    share_of_box: float = 1.0
 
     @property
     def levels(self) -> tuple[np.ndarray, np.ndarray]:
@@ -60,6 +65,7 @@ class CropSettings:
             augment=SimpleNamespace(**datasets["CONFIG"]) if train else None,
             landmarks=bool(datasets.get("LANDMARKS", False)),
             parts=bool(datasets.get("PARTS", False)),
+            share_of_box=float(model.get("RESCALE_FACTOR") or STORED_RESCALE_FACTOR) / STORED_RESCALE_FACTOR,
         )
 
 

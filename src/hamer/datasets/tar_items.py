@@ -74,7 +74,7 @@ def plan_tar_item(
     rng: random.Random | None = None,
 ) -> ExamplePlan:
     """The plan of an annotation's example under `change`; ValueError for boxes below a pixel."""
-    center, side = np.array(annotation["center"], np.float32), float(box_size(annotation, settings.bbox_shape))
+    center, side = np.array(annotation["center"], np.float32), float(box_size(annotation, settings))
     if not side >= 1:
         raise ValueError(
             f"scale must give a box of at least 1 px, got {np.array(annotation['scale']).tolist()} "
@@ -102,10 +102,11 @@ def plan_tar_item(
     )
 
 
-def box_size(annotation: Mapping[str, Any], bbox_shape: tuple[int, int] | None) -> np.float32:
+def box_size(annotation: Mapping[str, Any], settings: CropSettings) -> np.float32:
     """Side of the square that a hand's crop shows before augmentation, px."""
     scale = np.array(annotation["scale"], np.float32)
-    return np.float32(np.max(utils.expand_to_aspect_ratio(scale * 200, target_aspect_ratio=bbox_shape)))
+    side = np.max(utils.expand_to_aspect_ratio(scale * 200, target_aspect_ratio=settings.bbox_shape))
+    return np.float32(side * np.float32(settings.share_of_box))
 
 
 def tar_labels(
@@ -118,7 +119,7 @@ def tar_labels(
         "keypoints_3d": plan.keypoints_3d.astype(np.float32),
         "orig_keypoints_2d": np.array(annotation["keypoints_2d"], np.float32),
         "box_center": np.array(annotation["center"], np.float32),
-        "box_size": box_size(annotation, settings.bbox_shape),
+        "box_size": box_size(annotation, settings),
         "img_size": np.array([shape[1], shape[0]], np.float64),
         "mano_params": plan.mano_params,
         "has_mano_params": {
