@@ -1,4 +1,4 @@
-"""Where the camera stands: half of the views from everywhere, half as people show, watch and photograph hands.
+"""Where the camera stands: half of the views from all around, half as people show, watch and photograph hands.
 
 Model axes of the right hand: fingers along -x, palm facing -y, thumb toward +z. Camera: x right, y down, z forward;
 metres. The focal length and the distance are those of real cameras, so near hands show strong perspective. One hand is
@@ -22,6 +22,8 @@ SHARE = (0.30, 0.60)  # of the picture's shorter side that the longer side of th
 UNIFORM_SHARE, CUT_SHARE = 0.5, 0.10
 CUT_DEPTH = (0.08, 0.35)  # of the box that lies beyond the picture's edge where a picture cuts the hand
 NEAREST = 0.12  # metres from the camera to the nearest skin
+# Fingers that point straight away from the camera (cosine) would have the forearm, or its owner, where the camera is.
+ALONG_FOREARM, LOOKS = 0.9, 8
 PLACEMENT_STEPS = 40
 Vector = np.ndarray
 
@@ -85,13 +87,17 @@ def draw_views(
 
 def _draw_look(rng: np.random.Generator) -> tuple[str, np.ndarray, tuple[float, float]]:
     """The habit's name, the wrist's rotation (3, 3), and the range of distances that goes with it, metres."""
-    if rng.random() < UNIFORM_SHARE:
-        return "anywhere", _uniform_rotation(rng), (0.2, 2.0)
-    names = list(HABITS)
-    name = names[rng.choice(len(names), p=[HABITS[n][0] for n in names])]
-    _, look, wobble, metres = HABITS[name]
-    fingers, palm = look(rng)
-    return name, _turn(wobble * rng.normal(size=3)) @ facing(fingers, palm), metres
+    for _ in range(LOOKS):
+        if rng.random() < UNIFORM_SHARE:
+            name, turn, metres = "anywhere", _uniform_rotation(rng), (0.2, 2.0)
+        else:
+            names = list(HABITS)
+            name = names[rng.choice(len(names), p=[HABITS[n][0] for n in names])]
+            _, look, wobble, metres = HABITS[name]
+            turn = _turn(wobble * rng.normal(size=3)) @ facing(*look(rng))
+        if -turn[2, 0] < ALONG_FOREARM:
+            break
+    return name, turn, metres
 
 
 def facing(fingers: Vector, palm: Vector) -> np.ndarray:
@@ -127,7 +133,7 @@ def _direction(rng: np.random.Generator, middle: Sequence[float], width: float) 
 
 def _own_hand(rng: np.random.Generator) -> tuple[Vector, Vector]:
     """Looking at one's own right hand: fingers ahead and up, the back, the thumb's side or the palm in sight."""
-    fingers = _direction(rng, (-0.35, rng.uniform(-1.0, 0.2), 0.9), 0.5)
+    fingers = _direction(rng, (-0.35, rng.uniform(-1.3, -0.1), 0.6), 0.5)
     seen = ((0.1, 0.7, 0.7), (-1.0, 0.3, 0.1), (0.0, -0.3, -1.0))[rng.choice(3, p=[0.45, 0.35, 0.2])]
     return fingers, _direction(rng, seen, 0.4)
 
