@@ -281,13 +281,13 @@ def _recolored(picture: np.ndarray, saturation: float, chance: _Chance) -> np.nd
 def resampled(picture: np.ndarray, scale: float) -> np.ndarray:
     """The picture made smaller by `scale` and large again.
 
-    It is smoothed by half a small pixel first: without, a point would jump to the centre of the small pixel it falls in.
+    It is smoothed by about half a small pixel first: without, a point would jump to the centre of the small pixel it falls in.
     """
     height, width = picture.shape[:2]
     small = (max(8, round(width * scale)), max(8, round(height * scale)))
     if small[0] >= width or small[1] >= height:
         return picture
-    smooth = cv2.GaussianBlur(picture, (0, 0), 0.5 * width / small[0], borderType=cv2.BORDER_REFLECT_101)
+    smooth = cv2.GaussianBlur(picture, (0, 0), 0.6 * width / small[0], borderType=cv2.BORDER_REFLECT_101)
     return cv2.resize(cv2.resize(smooth, small, interpolation=cv2.INTER_LINEAR), (width, height))
 
 

@@ -61,7 +61,7 @@ def stick(radius: float, rng: Generator) -> Ware:
     """A handle, pipe, branch or rope, maybe bent, maybe thicker towards one end."""
     length, count = rng.uniform(0.15, 0.5), 9
     t = np.linspace(-0.5, 0.5, count)
-    bend = rng.normal(0, 0.03) * (rng.random() < 0.4)
+    bend = rng.uniform(-0.06, 0.06) * (rng.random() < 0.4)
     path = np.stack([bend * (2 * t) ** 2, np.zeros(count), t * length], 1)
     radii = radius * (1 - rng.uniform(0, 0.5) * np.abs(t - 0.5 * np.sign(rng.normal())) * (rng.random() < 0.5))
     return Ware(shapes.tube(path, radii), printed(rng), rng.uniform(0, 0.8))
