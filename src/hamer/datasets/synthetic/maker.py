@@ -93,7 +93,7 @@ class PictureMaker:
         if is_left:
             light, parts, depth, uv = (np.ascontiguousarray(a[:, ::-1]) for a in (light, parts, depth, uv))
             truth = truth.mirrored(options.width)
-        rgb = photograph(light, effects_rng, options.effects)
+        rgb = photograph(light, effects_rng, options.effects * effects_rng.uniform())
         labels = annotation(truth, visibility, options.width, options.height, options.box_factor)
         if self._landmarker is not None:
             labels |= _landmarks(self._landmarker, rgb, truth, landmark_rng)

@@ -11,7 +11,7 @@ import multiprocessing
 import os
 import signal
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
@@ -158,10 +158,12 @@ def _write_shard(
     )  # fmt: skip
 
 
-def made_samples(recipe: Recipe, numbers: range, processes: int = 1) -> Iterator[MadeSample]:
+def made_samples(recipe: Recipe, numbers: range, processes: int = 1) -> Generator[MadeSample, None, None]:
     """The samples of the pictures `recipe.first_index` + each of `numbers`, in order."""
+    if not numbers:
+        return
     if processes == 1 or len(numbers) <= _CHUNK:
-        maker = recipe.maker() if numbers else None
+        maker = recipe.maker()
         for number in numbers:
             yield encoded(maker.make(recipe.first_index + number), recipe.quality)
         return
