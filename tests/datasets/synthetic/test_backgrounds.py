@@ -61,7 +61,7 @@ def test_bad_files_are_left_out_with_a_warning(tmp_path: Path, caplog: pytest.Lo
 
 def test_a_folder_of_bad_files_is_an_error(tmp_path: Path) -> None:
     bad_files(tmp_path)
-    with pytest.raises(PictureError, match="of 4 files with a picture's name.* none could be read"):
+    with pytest.raises(PictureError, match=r"of 4 files with a picture's name.* none could be read"):
         Backgrounds(tmp_path)
 
 

@@ -97,7 +97,7 @@ def box(size: np.ndarray, rounding: float = 0.0, steps: int = 4) -> Shape:
         points.append(grid.reshape(-1, 3))
         i, j = np.meshgrid(np.linspace(0.02, 0.98, n), np.linspace(0.02, 0.98, n), indexing="ij")
         column, row = side % 3, side // 3
-        cells.append(np.stack([(column + i) / 3, (row + j) / 2], -1).reshape(-1, 2))
+        cells.append(np.stack([(column + i) / 3, (row + 1 - j) / 2], -1).reshape(-1, 2))
     uv_faces = np.concatenate([_grid_faces(n, n) + side * n * n for side in range(6)])
     corners = np.concatenate(points)
     inner = np.clip(corners, -(half - rounding), half - rounding)
