@@ -15,7 +15,8 @@ class SyntheticOptions:
     annotated hand is a left one; `forearm`, that the arm is there (else the wrist is closed and ends); `second_hand`;
     `held_object`; `occluder`, something in front of a part of the hand; `background_share`, that the background is one of
     the user's pictures where there are some. `effects`: how strong the camera's faults (noise, blur, JPEG ...) are at most,
-    0 (none) to 1; each picture takes a random part of it. `least_visible`: joints that must be seen before what covers the hand is taken away again.
+    0 (none) to 1; each picture takes a random part of it. `least_visible`: of fewer joints that are seen, what covers the
+    hand is taken away again.
     `box_factor`: side of the stored box over that of the box tight around the joints, as `hamer data pack` stores it.
     `skins`: variants of each layer of skin that a maker prepares, which takes a second for each four; layers combine freely.
     """

@@ -44,9 +44,7 @@ class HandCloth:
     def __init__(self, arrays: HandModelArrays) -> None:
         self.uv, uv_faces = hand_uv(arrays)
         self.faces = arrays.closed_faces.astype(np.int32)
-        self.uv_faces = np.concatenate([uv_faces, _uv_of_vertices(arrays, uv_faces)[arrays.wrist_faces]]).astype(
-            np.int32
-        )
+        self.uv_faces = np.concatenate([uv_faces, _cap_uv(arrays, uv_faces)]).astype(np.int32)
         self.labels = part_labels(arrays, self.faces)
 
     def surface(self, vertices: np.ndarray, skin: Skin, *, other: bool = False, mirrored: bool = False) -> Surface:
@@ -65,8 +63,11 @@ def mirrored_vertices(hand: PosedHand) -> np.ndarray:
     return mirror_points(hand.vertices - middle) + middle
 
 
-def _uv_of_vertices(arrays: HandModelArrays, uv_faces: np.ndarray) -> np.ndarray:
-    """(V,) for each vertex one of the texture coordinates that it has; 0 for vertices without a face."""
+def _cap_uv(arrays: HandModelArrays, uv_faces: np.ndarray) -> np.ndarray:
+    """(K, 3) texture coordinates of the faces that close the wrist: one place of the skin for each face.
+
+    Corners of their own would span parts of the texture between the islands, where there is no skin.
+    """
     rows = np.zeros(len(arrays.v_template), np.int32)
     rows[arrays.faces.ravel()] = uv_faces.ravel()
-    return rows
+    return np.repeat(rows[arrays.wrist_faces[:, :1]], 3, axis=1)
