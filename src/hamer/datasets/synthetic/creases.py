@@ -78,6 +78,7 @@ def palm_lines(texels: Texels, warp: np.ndarray, rng: np.random.Generator) -> np
     ]
     curves = [(jitter(points), depth) for depth, points in courses]
     flat = texels.position[:, [0, 2]] + warp[:, None] * [0.5, 0.4]
+    flat[texels.dorsal > 0.3] = np.inf  # nothing to measure on the back
     strength = fractal(texels.position, rng, scale=0.008, octaves=1)  # lines fade and deepen along their way
     result = np.zeros(len(texels.index))
     for points, depth in curves:

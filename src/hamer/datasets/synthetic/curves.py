@@ -5,19 +5,26 @@ from __future__ import annotations
 import numpy as np
 
 
-def to_curve(points: np.ndarray, curve: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Distance (M,) of points (M, 2) from a polyline (n, 2), and the place 0..1 (M,) along it of the closest point."""
-    best = np.full(len(points), np.inf)
-    place = np.zeros(len(points))
+def to_curve(points: np.ndarray, curve: np.ndarray, within: float = 0.008) -> tuple[np.ndarray, np.ndarray]:
+    """Distance (M,) of points (M, 2) from a polyline (n, 2), and the place 0..1 (M,) along it of the closest point.
+
+    Points farther than `within` from the polyline's box are not measured: infinite distance, place 0.
+    """
+    distance, place = np.full(len(points), np.inf), np.zeros(len(points))
+    inside = (points >= curve.min(axis=0) - within) & (points <= curve.max(axis=0) + within)
+    near = np.flatnonzero(inside[:, 0] & inside[:, 1])
+    chosen = points[near]
+    best, best_place = distance[near], place[near]
     steps = len(curve) - 1
     for i in range(steps):
         edge = curve[i + 1] - curve[i]
-        local = points - curve[i]
+        local = chosen - curve[i]
         t = np.clip(local @ edge / max(edge @ edge, 1e-16), 0, 1)
         gap = np.hypot(local[:, 0] - t * edge[0], local[:, 1] - t * edge[1])
         closer = gap < best
-        best[closer], place[closer] = gap[closer], (i + t[closer]) / steps
-    return best, place
+        best[closer], best_place[closer] = gap[closer], (i + t[closer]) / steps
+    distance[near], place[near] = best, best_place
+    return distance, place
 
 
 def spline(points: np.ndarray, count: int) -> np.ndarray:

@@ -131,14 +131,16 @@ def _mottle(texels: Texels, rng: np.random.Generator) -> np.ndarray:
 
 def _spots(texels: Texels, masks: tissue.Places, rng: np.random.Generator) -> np.ndarray:
     """Freckles (small, many) and age spots (large, few) on the back (2, M), 0..1."""
-    back = np.flatnonzero(masks.back > 0.5)
+    back = np.flatnonzero(masks.back > 0.2)
+    position = texels.position[back]
     result = []
     for count, radius in ((int(rng.integers(60, 260)), 0.0008), (int(rng.integers(4, 22)), 0.0024)):
-        layer = np.zeros(len(texels.index))
-        for centre in texels.position[rng.choice(back, count)]:
-            near = np.flatnonzero((np.abs(texels.position - centre) < 4 * radius).all(axis=1))
-            gap = np.linalg.norm(texels.position[near] - centre, axis=1)
+        layer = np.zeros(len(texels.index), np.float32)
+        for centre in position[rng.choice(len(back), count)]:
+            near = np.flatnonzero(np.abs(position[:, 0] - centre[0]) < 4 * radius)
+            near = near[np.abs(position[near, 2] - centre[2]) < 4 * radius]
+            gap = np.linalg.norm(position[near] - centre, axis=1)
             spot = rng.uniform(0.3, 1.0) * bell(gap, radius * rng.uniform(0.6, 1.6))
-            layer[near] = np.maximum(layer[near], spot)
+            layer[back[near]] = np.maximum(layer[back[near]], spot)
         result.append(layer)
-    return np.stack(result).astype(np.float32)
+    return np.stack(result)

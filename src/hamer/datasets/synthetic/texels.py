@@ -44,10 +44,12 @@ class Texels:
     @classmethod
     def of(cls, arrays: HandModelArrays, size: int) -> Texels:
         """Rasterise the faces of `hand_uv` into a square of `size` texels."""
-        face, bary = _rasterise(*hand_uv(arrays), size)
+        uv, uv_faces = hand_uv(arrays)
+        face, bary = _rasterise(uv, uv_faces, size)
         index, source = _padded(face >= 0)
-        corners = arrays.faces[face.ravel()[source]]
-        weight = bary.reshape(-1, 3)[source]
+        nearest_face = face.ravel()[source]
+        corners = arrays.faces[nearest_face]
+        weight = _continued(uv[uv_faces[nearest_face]], index, bary.reshape(-1, 3)[source], size)
         position = _mixed(arrays.v_template, corners, weight)
         normal = _unit(_mixed(_vertex_normals(arrays), corners, weight))
         weights = _mixed(arrays.lbs_weights, corners, weight)
@@ -94,6 +96,26 @@ def _padded(covered: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     source_of_zone[zone[covered]] = np.flatnonzero(covered)
     index = np.flatnonzero(distance <= PADDING)
     return index, source_of_zone[zone.ravel()[index]]
+
+
+def _continued(corners: np.ndarray, index: np.ndarray, weight: np.ndarray, size: int) -> np.ndarray:
+    """Barycentric coordinates (M, 3) of all texels in their face (M, 3, 2), beyond its border where they are padding.
+
+    So the padding shows what lies beyond the cut. Far from a sliver's border the `weight` (M, 3) of the nearest covered
+    texel is kept.
+    """
+    point = np.stack([index % size + 0.5, index // size + 0.5], axis=1) / size
+    a, b, c = (corners[:, i].astype(np.float64) for i in range(3))
+    area = _cross(b - a, c - a)
+    area = np.where(np.abs(area) < 1e-12, 1e-12, area)
+    w_b, w_c = _cross(point - a, c - a) / area, _cross(b - a, point - a) / area
+    continued = np.stack([1 - w_b - w_c, w_b, w_c], axis=1)
+    near = (np.abs(continued - weight) < 1.0).all(axis=1)
+    return np.where(near[:, None], continued, weight).astype(np.float32)
+
+
+def _cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]
 
 
 def _along_fingers(

@@ -36,7 +36,7 @@ def places(texels: Texels) -> Places:
     """The masks of one hand model; the palm's border lies on the sides of hand and fingers."""
     wobble = 0.12 * fractal(texels.position, np.random.default_rng(11), scale=0.014, octaves=2)
     side = texels.dorsal + wobble
-    palm = smoothstep(0.15, -0.45, side)
+    palm = smoothstep(0.3, -0.5, side)
     # Pigment returns on the inner side of the wrist, where the palm's skin ends.
     wrist = texels.anatomy.joints[0, 0]
     palm = palm * smoothstep(wrist + 0.008, wrist - 0.026, texels.position[:, 0] + 0.02 * wobble)

@@ -18,6 +18,7 @@ def veins(texels: Texels, masks: Places, rng: np.random.Generator) -> tuple[np.n
     flat = texels.position[:, [0, 2]] + 0.0016 * np.stack(
         [fractal(texels.position, rng, scale=0.012, octaves=2) for _ in range(2)], axis=1
     )
+    flat[masks.back == 0] = np.inf  # nothing to measure on the palm
     vein = np.zeros(len(texels.index))
     for gap in range(3):
         start = 0.5 * (knuckle[gap] + knuckle[gap + 1]) + rng.normal(0, 0.003, 2)
