@@ -92,8 +92,11 @@ def draw(
     index = np.empty(nearest.shape, np.int32)
     u, v = np.ascontiguousarray((projection.xy * supersample - 0.5).T)
     kernels.fill(u, v, projection.inverse_z, triangles.faces[projection.drawn], nearest, index)
-    pixels, face_of, at, share, front = kernels.fragments(nearest, index, supersample, bounds)
-    face_of = np.flatnonzero(projection.drawn).astype(np.int32)[face_of]
+    drawn_faces = np.flatnonzero(projection.drawn).astype(np.int32)
+    pixels, face_of, at, share, front = kernels.fragments(
+        nearest, index, triangles.owners[drawn_faces], supersample, bounds
+    )
+    face_of = drawn_faces[face_of]
 
     position, normal, d_position, coordinate, d_coordinate = kernels.interpolate(
         face_of, at, projection.xy, projection.inverse_z, triangles.positions, normals, triangles.faces, triangles.uv,
@@ -103,11 +106,13 @@ def draw(
     texture = kernels.sample_textures(coordinate, d_coordinate, face_of, triangles.owners, textures, texels)
     bent = kernels.bend_normals(normal, d_position, d_coordinate, texture)
     lens = np.array(lens_of(camera_matrix))
-    open_share = kernels.occlusion(pixels, at, position, normal, nearest, supersample, lens)
-    lit = _lit_shares(triangles, projection, lights, pixels, position, normal, width, height)
+    surroundings = np.empty((1 + len(lights.directions), len(face_of)), np.float32)
+    surroundings[0] = kernels.occlusion(pixels, at, position, normal, nearest, supersample, lens)
+    _lit_shares(triangles, projection, lights, pixels, position, normal, width, height, surroundings[1:])
+    surroundings = kernels.smooth(surroundings, pixels, front, position, width, height)
     ambient = np.stack([lights.sky, lights.ground, lights.up])
     shaded = kernels.illuminate(
-        position, bent, texture, open_share, lit, face_of, triangles.owners, triangles.finish, ambient,
+        position, bent, texture, surroundings[0], surroundings[1:], face_of, triangles.owners, triangles.finish, ambient,
         lights.directions, lights.colors,
     )  # fmt: skip
     kernels.accumulate(
@@ -167,9 +172,10 @@ def _lit_shares(
     normal: np.ndarray,
     width: int,
     height: int,
-) -> np.ndarray:
-    """How much of each light reaches the fragments, (L, K)."""
-    lit = np.ones((len(lights.directions), len(position)), np.float32)
+    lit: np.ndarray,
+) -> None:
+    """How much of each light reaches the fragments, into `lit` (L, K)."""
+    lit[:] = 1.0
     for light in np.flatnonzero(lights.casts):
         frame, texel = light_frame(triangles, projection, lights.directions[light], width, height)
         light_map = np.zeros((SHADOW_SIZE, SHADOW_SIZE), np.float32)
@@ -178,4 +184,3 @@ def _lit_shares(
         lit[light] = kernels.shadows(
             pixels, position, normal, lights.directions[light], light_map, frame, texel, float(lights.softness[light])
         )
-    return lit

@@ -92,7 +92,7 @@ def draw_batch(
         batch.xy[points] * supersample - 0.5, batch.inverse_z[points], batch.picture[faces], faces,
         len(scenes), height * supersample, width * supersample,
     )  # fmt: skip
-    found = torch_passes.fragments(nearest, index, supersample)
+    found = torch_passes.fragments(nearest, index, batch.owners, supersample)
     _shade(batch, found, nearest, supersample, drawn)
     return drawn
 
@@ -106,9 +106,13 @@ def _shade(batch: _Batch, found: torch_passes.Fragments, nearest: Tensor, supers
     owner = batch.owners[found.face]
     texture = torch_passes.sample_textures(points, owner, batch.levels, batch.texels)
     open_share = torch_passes.occlusion(found, points, nearest, supersample, batch.lens)
+    surroundings = torch.cat([open_share[None], _lit_shares(batch, found, points)])
+    surroundings = torch_passes.smooth(
+        surroundings, found, points.position, *drawn.alpha.shape[::2], drawn.alpha.shape[1]
+    )
     color = torch_passes.illuminate(
-        found, points.position, torch_passes.bend_normals(points, texture), texture, open_share,
-        _lit_shares(batch, found, points), batch.finish[owner], batch.ambient, batch.directions, batch.colors,
+        found, points.position, torch_passes.bend_normals(points, texture), texture, surroundings[0],
+        surroundings[1:], batch.finish[owner], batch.ambient, batch.directions, batch.colors,
     )  # fmt: skip
     label = batch.labels[found.face]
     # A pixel is in a slot once at most: additions in a fixed order.

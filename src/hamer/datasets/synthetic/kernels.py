@@ -40,6 +40,8 @@ def _spirals() -> np.ndarray:
 
 
 SPIRALS = _spirals()
+MERGED = np.float32(0.003)  # metres of depth within which a pixel's samples of one surface are shaded as one
+BLOCK_DEPTH = 0.006  # metres between neighbours that are smoothed together
 SHADOW_BIAS = 0.0012  # metres; below the depth steps of a 256-texel map over a hand and its arm
 SHADOW_RAMP = 0.0025  # metres behind the caster until a surface is fully in its shadow
 SCATTER = np.array([0.32, 0.12, 0.08], np.float32)  # how far past the edge of light red, green and blue reach in skin
@@ -173,12 +175,14 @@ def fill(
 
 @_jit
 def fragments(
-    nearest: np.ndarray, index: np.ndarray, supersample: int, bounds: tuple[int, int, int, int]
+    nearest: np.ndarray, index: np.ndarray, owners: np.ndarray, supersample: int, bounds: tuple[int, int, int, int]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """What the pixels inside `bounds` (x0, y0, x1, y1) show.
+    """What the pixels inside `bounds` (x0, y0, x1, y1) show; `owners` (F,) is the surface of a face.
+
+    Samples of one surface that lie less than MERGED apart in depth are one fragment, on the face of the nearest of them.
 
     Returns:
-        `pixels` (K, 2) column and row, `face` (K,), `at` (K, 2) centroid of the covered samples in pixel coordinates,
+        `pixels` (K, 2) column and row, `face` (K,), `at` (K, 2) centroid of the face's samples in pixel coordinates,
         `share` (K,) of the pixel's samples, `front` (K,) whether it holds the pixel's nearest sample.
     """
     x0, y0, x1, y1 = bounds
@@ -192,38 +196,45 @@ def fragments(
     at = np.empty((most, 2), np.float32)
     share = np.empty(most, np.float32)
     front = np.empty(most, np.bool_)
-    seen = np.empty(samples, np.int32)
-    seen_x, seen_y = np.empty(samples, np.int32), np.empty(samples, np.int32)
+    depth = np.empty(samples, np.float32)
+    face = np.empty(samples, np.int32)
     count = 0
     for y in range(y0, y1):
         for x in range(x0, x1):
-            covered, closest, closest_face = 0, np.float32(0.0), np.int32(-1)
-            for row in range(supersample):
-                for column in range(supersample):
-                    w = nearest[y * supersample + row, x * supersample + column]
-                    if w > 0:
-                        face = index[y * supersample + row, x * supersample + column]
-                        seen[covered], seen_x[covered], seen_y[covered] = face, column, row
-                        covered += 1
-                        if w > closest:
-                            closest, closest_face = w, face
-            for sample in range(covered):
-                face = seen[sample]
-                if face < 0:
-                    continue
-                same, sum_x, sum_y = 0, 0, 0
-                for other in range(sample, covered):
-                    if seen[other] == face:
-                        seen[other] = -1
-                        same += 1
-                        sum_x += seen_x[other]
-                        sum_y += seen_y[other]
+            left = 0
+            for sample in range(samples):
+                row, column = y * supersample + sample // supersample, x * supersample + sample % supersample
+                depth[sample] = nearest[row, column]
+                if depth[sample] > 0:
+                    face[sample] = index[row, column]
+                    left += 1
+            is_front = True
+            while left > 0:
+                best = 0
+                for sample in range(1, samples):
+                    if depth[sample] > depth[best]:
+                        best = sample
+                first, closest = face[best], depth[best]
+                tolerance = MERGED * closest * closest
+                same, merged, sum_x, sum_y = 0, 0, 0, 0
+                for sample in range(samples):
+                    if depth[sample] > 0 and closest - depth[sample] <= tolerance:
+                        if face[sample] == first:
+                            same += 1
+                            sum_x += sample % supersample
+                            sum_y += sample // supersample
+                        elif owners[face[sample]] != owners[first]:
+                            continue
+                        depth[sample] = 0.0
+                        merged += 1
+                left -= merged
                 pixels[count, 0], pixels[count, 1] = x, y
-                face_of[count] = face
+                face_of[count] = first
                 at[count, 0] = x + (sum_x / same + 0.5) / supersample
                 at[count, 1] = y + (sum_y / same + 0.5) / supersample
-                share[count] = same / samples
-                front[count] = face == closest_face
+                share[count] = merged / samples
+                front[count] = is_front
+                is_front = False
                 count += 1
     return pixels[:count], face_of[:count], at[:count], share[:count], front[:count]
 
@@ -471,6 +482,36 @@ def shadows(
 
 
 @_jit
+def smooth(
+    values: np.ndarray, pixels: np.ndarray, front: np.ndarray, position: np.ndarray, width: int, height: int
+) -> np.ndarray:
+    """Means of `values` (C, K) over blocks of 2 x 2 pixels of one surface, so that all of SPIRALS' turns count everywhere.
+
+    A block reaches from a fragment's pixel to the right and downwards; neighbours count whose nearest surface is about as
+    far away as the fragment is.
+    """
+    channels, count = values.shape
+    number = np.full((height + 1, width + 1), -1, np.int32)
+    for k in range(count):
+        if front[k]:
+            number[pixels[k, 1], pixels[k, 0]] = k
+    result = np.empty_like(values)
+    for k in range(count):
+        found = 0
+        for channel in range(channels):
+            result[channel, k] = 0.0
+        for step in range(4):
+            other = number[pixels[k, 1] + step // 2, pixels[k, 0] + step % 2]
+            if other >= 0 and abs(position[other, 2] - position[k, 2]) < BLOCK_DEPTH:
+                found += 1
+                for channel in range(channels):
+                    result[channel, k] += values[channel, other]
+        for channel in range(channels):
+            result[channel, k] = result[channel, k] / found if found else values[channel, k]
+    return result
+
+
+@_jit
 def illuminate(
     position: np.ndarray,
     normal: np.ndarray,
@@ -507,7 +548,7 @@ def illuminate(
         upward = nx * ambient[2, 0] + ny * ambient[2, 1] + nz * ambient[2, 2]
         viewed = vx * ambient[2, 0] + vy * ambient[2, 1] + vz * ambient[2, 2]
         mirrored = 0.5 + 0.5 * (2.0 * facing * upward - viewed)
-        sheen = strength * (0.04 + (1.0 - roughness) * edge) * open_share[k]
+        sheen = strength * (0.04 + (1.0 - roughness) * (1.0 - roughness) * edge) * open_share[k]
         for channel in range(3):
             albedo = texture[k, channel]
             # Light that leaves a cavity has met its walls often, and takes their colour on (Jimenez et al., 2016).

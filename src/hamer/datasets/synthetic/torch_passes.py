@@ -31,33 +31,38 @@ class Fragments:
     slots: list[int]
 
 
-def fragments(nearest: Tensor, index: Tensor, supersample: int) -> Fragments:
-    """From the z-buffer's `nearest` and `index` (B, H * S, W * S)."""
+def fragments(nearest: Tensor, index: Tensor, owners: Tensor, supersample: int) -> Fragments:
+    """From the z-buffer's `nearest` and `index` (B, H * S, W * S); `owners` (F,) as of kernels.fragments."""
     pictures, height, width = index.shape[0], index.shape[1] // supersample, index.shape[2] // supersample
     samples = supersample**2
     shape = (pictures, height, supersample, width, supersample)
-    faces = index.view(shape).permute(0, 1, 3, 2, 4).reshape(-1, samples)
-    depths = nearest.view(shape).permute(0, 1, 3, 2, 4).reshape(-1, samples)
-    covered = (faces >= 0).any(dim=1).nonzero()[:, 0]
-    faces, depths = faces[covered], depths[covered]
-    closest = faces.gather(1, depths.argmax(dim=1, keepdim=True))[:, 0]
-    across = (torch.arange(samples, device=index.device) % supersample).float()
-    down = (torch.arange(samples, device=index.device) // supersample).float()
+    face = index.view(shape).permute(0, 1, 3, 2, 4).reshape(-1, samples)
+    depth = nearest.view(shape).permute(0, 1, 3, 2, 4).reshape(-1, samples)
+    covered = (face >= 0).any(dim=1).nonzero()[:, 0]
+    # Nearest samples first: each that no fragment has taken yet begins one, and takes those of its surface near it.
+    depth, order = depth[covered].sort(dim=1, descending=True, stable=True)
+    face = face[covered].gather(1, order)
+    owner = torch.where(face >= 0, owners[face.clamp_min(0)], -1)
+    across, down = (order % supersample).float(), torch.div(order, supersample, rounding_mode="floor").float()
+    left = face >= 0
     parts, slots = [], [0]
     for sample in range(samples):
-        first = (faces[:, sample] >= 0) & (faces[:, :sample] != faces[:, sample, None]).all(dim=1)
-        chosen = first.nonzero()[:, 0]
-        face = faces[chosen, sample]
-        same = (faces[chosen] == face[:, None]).float()
-        count = same.sum(dim=1)
-        offset = (torch.stack([same @ across, same @ down], dim=1) / count[:, None] + 0.5) / supersample
-        parts.append((covered[chosen], face, offset, count / samples, face == closest[chosen]))
+        chosen = left[:, sample].nonzero()[:, 0]
+        first, closest = face[chosen, sample, None], depth[chosen, sample, None]
+        close = left[chosen] & (closest - depth[chosen] <= float(kernels.MERGED) * closest * closest)
+        same = (close & (face[chosen] == first)).float()
+        merged = close & (owner[chosen] == owner[chosen, sample, None])
+        left[chosen] &= ~merged
+        centre = torch.stack([(same * across[chosen]).sum(dim=1), (same * down[chosen]).sum(dim=1)], dim=1)
+        offset = (centre / same.sum(dim=1, keepdim=True) + 0.5) / supersample
+        is_front = torch.full_like(chosen, sample == 0, dtype=torch.bool)
+        parts.append((covered[chosen], first[:, 0], offset, merged.sum(dim=1) / samples, is_front))
         slots.append(slots[-1] + len(chosen))
-    place, face, offset, share, front = (torch.cat(columns) for columns in zip(*parts, strict=True))
+    place, found, offset, share, front = (torch.cat(columns) for columns in zip(*parts, strict=True))
     row = torch.div(place, width, rounding_mode="floor")
     pixel = torch.stack([place % width, row % height], dim=1)
     picture = torch.div(row, height, rounding_mode="floor")
-    return Fragments(picture, pixel, face, pixel + offset, share, front, slots)
+    return Fragments(picture, pixel, found, pixel + offset, share, front, slots)
 
 
 def vertex_normals(positions: Tensor, faces: Tensor) -> Tensor:
@@ -223,6 +228,20 @@ def shadows(
     return result
 
 
+def smooth(values: Tensor, found: Fragments, position: Tensor, pictures: int, width: int, height: int) -> Tensor:
+    """Means of `values` (C, K) over blocks of 2 x 2 pixels of one surface, as kernels.smooth."""
+    number = torch.full((pictures, height + 1, width + 1), -1, dtype=torch.int64, device=values.device)
+    front = found.front.nonzero()[:, 0]
+    number[found.picture[front], found.pixel[front, 1], found.pixel[front, 0]] = front
+    total, count = torch.zeros_like(values), torch.zeros_like(values[0])
+    for step in range(4):
+        other = number[found.picture, found.pixel[:, 1] + step // 2, found.pixel[:, 0] + step % 2]
+        near = (other >= 0) & ((position[other, 2] - position[:, 2]).abs() < kernels.BLOCK_DEPTH)
+        total += torch.where(near, values[:, other], 0)
+        count += near
+    return torch.where(count > 0, total / count.clamp_min(1), values)
+
+
 def illuminate(
     found: Fragments, position: Tensor, normal: Tensor, texture: Tensor, open_share: Tensor, lit: Tensor, finish: Tensor,
     ambient: Tensor, directions: Tensor, colors: Tensor,
@@ -237,7 +256,7 @@ def illuminate(
     sky, ground, up = ambient[found.picture].unbind(1)
     upward, viewed = (normal * up).sum(dim=1, keepdim=True), (view * up).sum(dim=1, keepdim=True)
     mirrored = (0.5 + 0.5 * (2 * facing * upward - viewed)).clamp(0, 1)
-    sheen = strength * (0.04 + (1 - roughness) * (1 - facing) ** 5) * opened
+    sheen = strength * (0.04 + (1 - roughness) ** 2 * (1 - facing) ** 5) * opened
     result = albedo * opened * (1 + albedo * (1 - opened)) * (ground + (sky - ground) * (0.5 + 0.5 * upward))
     result = result + sheen * (ground + (sky - ground) * mirrored)
     wrap = scatter * torch.as_tensor(kernels.SCATTER, device=scatter.device)
