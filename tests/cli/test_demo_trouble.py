@@ -15,10 +15,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import hamer.weights
 from hamer import cli
 from hamer.assets.places import ORIGINAL_FILES
+from hamer.checkpoints.hand_files import load_open_hand
+from hamer.checkpoints.weights import write_safetensors
 from hamer.cli.demo import ways_without_files
 from hamer.cli.demo_flags import add_arguments
+from hamer.models import HamerConfig, ViTConfig, build_hamer
+from hamer.models.config import DecoderConfig
 from hamer.pipeline import reconstructor
 from hamer.structures import HandBoxes
 
@@ -178,6 +183,48 @@ def test_an_out_folder_that_cannot_be_made_is_named(
 def test_flags_without_effect_are_said(demo: Demo, capsys: pytest.CaptureFixture[str]) -> None:
     assert demo("--precision", "int8", "--refine", "--checkpoint", "fit") == 0
     assert "--refine, --precision without effect" in capsys.readouterr().err
+
+
+@pytest.fixture
+def built_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A tiny network of random weights in the place of the one that ships."""
+    config = HamerConfig(
+        ViTConfig(32, 1, 2, image_size=(64, 64), patch_padding=0), DecoderConfig(depth=1, context_dim=32), image_size=64
+    )
+    cfg = config.to_cfg().to_dict()
+    cfg["MANO"]["MODEL_PATH"] = "open"
+    tensors = build_hamer(config, load_open_hand()).state_dict()
+    monkeypatch.setattr(hamer.weights, "FOLDER", tmp_path)
+    kept = {name: value for name, value in tensors.items() if not name.startswith("mano.")}
+    return write_safetensors(tmp_path / hamer.weights.FILE, kept, config=cfg)
+
+
+def test_the_built_in_network_is_the_way_without_files(
+    demo: Demo, built_in: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert demo("--precision", "int8", "--device", "cpu") == 0
+    said = capsys.readouterr()
+    assert "3D: built-in network + keypoint refinement (open hand)" in said.out
+    assert "without effect" not in said.err
+    table = json.loads((tmp_path / "out" / "good.json").read_text())
+    assert table["model"] == "built-in network + keypoint refinement (open hand)"
+    assert demo("--no-refine") == 0
+    assert "3D: built-in network (open hand)" in capsys.readouterr().out
+    built_in.touch()  # as another version of the package would bring another file
+    assert demo("--no-refine") == 0
+    assert "1 pictures, 1 hands" in capsys.readouterr().out  # done again
+    assert demo("--checkpoint", "fit") == 0
+    assert "3D: keypoint fit (open hand)" in capsys.readouterr().out
+
+
+def test_a_built_in_network_that_is_asked_for_and_not_there_is_told(
+    demo: Demo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(hamer.weights, "FOLDER", tmp_path)
+    assert demo("--checkpoint", "built-in") == 1
+    assert "--checkpoint fit" in capsys.readouterr().err
+    assert demo() == 0
+    assert "3D: keypoint fit (open hand)" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -188,6 +188,35 @@ def test_numbers_that_are_not_finite_fall_back_to_the_fit(hands: HandBoxes, monk
     np.testing.assert_allclose(spoiled.hands[1].vertices, whole.hands[1].vertices, atol=1e-4)
 
 
+@pytest.mark.usefixtures("shipped")
+def test_low_memory_loads_the_network_when_its_turn_comes(hands: HandBoxes) -> None:
+    from .test_low_memory import Scales, TwoStages
+
+    scales = Scales()
+    model = HandReconstructor.from_pretrained(detector=TwoStages(hands, scales), low_memory=True)
+    assert isinstance(model.estimator, NetworkEstimator)
+    source = model.estimator._source
+    assert source._network is None
+    result = model(PICTURE, camera=CAMERA)
+    assert source._network is None
+    assert scales.most == 1
+    plain = HandReconstructor.from_pretrained(detector=KnownHands(hands))(PICTURE, camera=CAMERA)
+    for ours, theirs in zip(result.hands, plain.hands, strict=True):
+        np.testing.assert_allclose(ours.vertices, theirs.vertices, atol=1e-6)  # the same numbers
+
+
+@pytest.mark.usefixtures("shipped")
+@pytest.mark.parametrize("precision", ["bfloat16", "int8"])
+def test_lower_precision_stays_near(hands: HandBoxes, precision: Any) -> None:
+    reference, low = (
+        HandReconstructor.from_pretrained(detector=KnownHands(hands), precision=p, refine=False, device="cpu")
+        for p in ("float32", precision)
+    )
+    for a, b in zip(reference(PICTURE, camera=CAMERA).hands, low(PICTURE, camera=CAMERA).hands, strict=True):
+        # eight bits of a random network's one block: joint angles to a hundredth of a radian
+        np.testing.assert_allclose(a.parameters.hand_pose, b.parameters.hand_pose, atol=0.01)
+
+
 class Landmarker(KnownHands):
     """A detector that can look into given boxes, or cannot."""
 

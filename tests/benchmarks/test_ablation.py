@@ -1,0 +1,77 @@
+"""The ablation's figures on photos are those of the project's own small program, which shares no code with it."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def ablation(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The modules beside the benchmark."""
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    import ablation.photo_hands
+    import ablation.ways
+
+    return ablation
+
+
+def score_photos(shared: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location("score_photos", shared / "tools" / "score_photos.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_figures_on_photos_agree_with_an_independent_program(ablation: Any, shared: Path, tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    photos, answers = [], []
+    for index in range(12):
+        hands, given = [], []
+        for number in range(int(rng.integers(0, 3))):
+            points = rng.uniform(0, 60, (21, 2)) + 90 * number
+            joints = rng.normal(0, 0.05, (21, 3))
+            visible = rng.random(21) < 0.8
+            kind = rng.integers(0, 4)
+            hands.append({
+                "box": [*points.min(0), *points.max(0)],
+                "is_right": [True, False, None][int(rng.integers(0, 3))],
+                "keypoints_2d": None if kind == 0 else np.column_stack([points, visible]).tolist(),
+                "keypoints_3d": np.column_stack([joints, np.ones(21)]).tolist() if kind == 1 else None,
+            })  # fmt: skip
+            if rng.random() < 0.8:
+                off = points + rng.normal(0, 4, (21, 2))
+                given.append(
+                    ablation.ways.Answer(bool(rng.random() < 0.5), off, joints + rng.normal(0, 0.01, (21, 3)), None)
+                )
+        photos.append({"file": f"{index}.jpg", "dataset": f"source {index % 3}", "hands": hands})
+        answers.append(given)
+        content = [
+            {"is_right": a.is_right, "keypoints_2d": a.keypoints_2d.tolist(), "joints": a.joints.tolist()}
+            for a in given
+        ]
+        (tmp_path / f"{index}.json").write_text(json.dumps({"hands": content}))
+    (tmp_path / "photos.json").write_text(json.dumps(photos))
+    expected = score_photos(shared).score(tmp_path, tmp_path)
+    got: dict[str, Any] = {}
+    for photo, given in zip(photos, answers, strict=True):
+        counts = ablation.photo_hands.tally(photo["hands"], given)
+        got.setdefault(photo["dataset"], ablation.photo_hands.Tally()).add(counts)
+    assert set(got) == set(expected)
+    assert sum(row["found"] for row in expected.values()) > 3
+    for name, row in expected.items():
+        mine = got[name]
+        assert (mine.hands, mine.found, mine.unmatched) == (row["n"], row["found"], row["extra"])
+        assert (mine.sides_right, mine.sides_known, mine.joints) == (row["side"], row["side_n"], row["joints"])
+        np.testing.assert_array_equal(mine.hits, row["hits"])
+        np.testing.assert_allclose(mine.errors, row["pa"], rtol=1e-9)  # two ways to the same rotation
