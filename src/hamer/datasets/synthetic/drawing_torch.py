@@ -107,9 +107,8 @@ def _shade(batch: _Batch, found: torch_passes.Fragments, nearest: Tensor, supers
     texture = torch_passes.sample_textures(points, owner, batch.levels, batch.texels)
     open_share = torch_passes.occlusion(found, points, nearest, supersample, batch.lens)
     surroundings = torch.cat([open_share[None], _lit_shares(batch, found, points)])
-    surroundings = torch_passes.smooth(
-        surroundings, found, points.position, *drawn.alpha.shape[::2], drawn.alpha.shape[1]
-    )
+    pictures, height, width = drawn.alpha.shape
+    surroundings = torch_passes.smooth(surroundings, found, points.position, pictures, width, height)
     color = torch_passes.illuminate(
         found, points.position, torch_passes.bend_normals(points, texture), texture, surroundings[0],
         surroundings[1:], batch.finish[owner], batch.ambient, batch.directions, batch.colors,
