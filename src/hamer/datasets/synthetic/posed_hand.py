@@ -38,14 +38,17 @@ class PosedHand:
 class HandCloth:
     """What all hands of one model have in common as surfaces: faces, texture coordinates, parts.
 
-    The wrist is closed: where no arm follows, nobody looks into the hand.
+    The wrist is closed: where no arm follows, nobody looks into the hand. The closing faces have vertices of their own,
+    so that they do not bend the skin's normals at its edge, where an arm goes on.
     """
 
     def __init__(self, arrays: HandModelArrays) -> None:
         self.uv, uv_faces = hand_uv(arrays)
-        self.faces = arrays.closed_faces.astype(np.int32)
+        self.rim, cap = np.unique(arrays.wrist_faces, return_inverse=True)
+        cap = cap.reshape(-1, 3) + len(arrays.v_template)
+        self.faces = np.concatenate([arrays.faces, cap]).astype(np.int32)
         self.uv_faces = np.concatenate([uv_faces, _cap_uv(arrays, uv_faces)]).astype(np.int32)
-        self.labels = part_labels(arrays, self.faces)
+        self.labels = part_labels(arrays, arrays.closed_faces.astype(np.int32))
 
     def surface(self, vertices: np.ndarray, skin: Skin, *, other: bool = False, mirrored: bool = False) -> Surface:
         """The surface of a hand with these vertices (V, 3): the annotated one, or an `other`.
@@ -54,6 +57,7 @@ class HandCloth:
         """
         faces, uv_faces = (mirror_faces(f) if mirrored else f for f in (self.faces, self.uv_faces))
         labels = np.full_like(self.labels, OTHER_HAND) if other else self.labels
+        vertices = np.concatenate([vertices, vertices[self.rim]])
         return Surface(vertices, faces, self.uv, uv_faces, skin.albedo, skin.relief, skin.gloss, labels)
 
 
