@@ -102,7 +102,7 @@ def test_bare_arm_stays_clear_of_the_hand(bank: SkinBank, arrays: HandModelArray
     # The loop is not plane: its outermost vertices lie some millimetres behind its middle.
     assert beyond[:, 0].min() > rest_hand[wrist.loop, 0].min() - 0.006
     reach = np.linalg.norm(local, axis=1).max()
-    assert 0.8 * LENGTHS[0] < reach < LENGTHS[1] + 0.05
+    assert 0.7 * LENGTHS[0] < reach < LENGTHS[1] + 0.05  # a bent elbow comes nearer
 
 
 @pytest.mark.usefixtures("bare")

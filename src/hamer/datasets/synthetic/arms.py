@@ -20,8 +20,11 @@ from hamer.hand_models.arrays import HandModelArrays
 FLEXION_LIMIT, DEVIATION_LIMIT = np.deg2rad(65.0), np.deg2rad(25.0)
 """How far a wrist bends toward palm or back, and sideways (AAOS, Joint Motion, 1965), a little short of the end."""
 
-LENGTHS = (0.2, 0.38)
+LENGTHS = (0.26, 0.46)
 """How much of the arm is made, metres: mostly more than the picture shows."""
+
+_ELBOW, _ELBOW_BEND, _ELBOW_LIMIT = 0.23, 0.12, np.deg2rad(75.0)
+"""Where the elbow begins, over what length it bends, how far at most: more would fold the tube into itself."""
 
 _TRIES, _TOWARD_CAMERA = 6, 0.8
 """Bends to choose from, and the cosine beyond which an arm comes straight at the camera and hides its hand."""
@@ -32,13 +35,15 @@ _BEND = 0.045
 
 @dataclass(frozen=True)
 class _Course:
-    """The arm's axis: the loop's centre, rest-to-camera rotation, and the bend in the hand's frame (radians)."""
+    """The arm's axis: the loop's centre, rest-to-camera rotation, and the bends in the hand's frame (radians)."""
 
     start: np.ndarray
     rotation: np.ndarray
     direction: np.ndarray
     axis: np.ndarray
     angle: float
+    elbow_axis: np.ndarray
+    elbow_angle: float
     twist: float
     length: float
 
@@ -99,12 +104,15 @@ def _draw_course(wrist: Wrist, loop: np.ndarray, hand_vertices: np.ndarray, rng:
     toward = directions @ to_camera
     clear = np.flatnonzero(toward < _TOWARD_CAMERA)
     chosen = int(clear[0]) if len(clear) else int(np.argmin(toward))
+    elbow_axis = rng.normal(size=3) * [0.3, 1.0, 1.0]
     return _Course(
         start=start,
         rotation=rotation,
         direction=outward,
         axis=axes[chosen],
         angle=float(angles[chosen]),
+        elbow_axis=elbow_axis / np.linalg.norm(elbow_axis),
+        elbow_angle=float(rng.uniform(0, _ELBOW_LIMIT)),
         twist=float(rng.normal(0, np.deg2rad(25))),
         length=float(rng.uniform(*LENGTHS)),
     )
@@ -145,12 +153,19 @@ def _ellipses(theta: np.ndarray, offset: np.ndarray, s: np.ndarray, course: _Cou
 def _axis(course: _Course, s: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Centres (R, 3) and rotations (R, 3, 3) of the rings in the rest frame, the loop's centre at the origin."""
     fine = np.linspace(0.0, max(float(s.max()), _BEND), 64)
-    directions = _rotations(course.axis, course.angle * _smooth(fine / _BEND)) @ course.direction
+    directions = _turns(course, fine) @ course.direction
     steps = 0.5 * (directions[1:] + directions[:-1]) * fine[1]
     path = np.concatenate([np.zeros((1, 3)), np.cumsum(steps, axis=0)])
     centre = np.stack([np.interp(s, fine, path[:, i]) for i in range(3)], axis=1)
     centre += np.minimum(s, 0.0)[:, None] * course.direction  # a sleeve may begin before the loop, over the hand
-    return centre, _rotations(course.axis, course.angle * _smooth(s / _BEND))
+    return centre, _turns(course, s)
+
+
+def _turns(course: _Course, s: np.ndarray) -> np.ndarray:
+    """How the arm is turned against the hand at distances s (R,): matrices (R, 3, 3), by the wrist, then the elbow."""
+    wrist = _rotations(course.axis, course.angle * _smooth(s / _BEND))
+    elbow = _rotations(course.elbow_axis, course.elbow_angle * _smooth((s - _ELBOW) / _ELBOW_BEND))
+    return elbow @ wrist
 
 
 def _rotations(axis: np.ndarray, angles: np.ndarray) -> np.ndarray:

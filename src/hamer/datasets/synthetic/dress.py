@@ -61,7 +61,26 @@ class Dress:
     sleeve: Sleeve | None = None
     band: Band | None = None
     _steps: tuple[float, ...] = field(
-        default=(0.002, 0.006, 0.012, 0.02, 0.03, 0.042, 0.056, 0.075, 0.1, 0.13, 0.165, 0.2, 0.24, 0.29, 0.34)
+        default=(
+            0.002,
+            0.006,
+            0.012,
+            0.02,
+            0.03,
+            0.042,
+            0.056,
+            0.075,
+            0.1,
+            0.13,
+            0.165,
+            0.2,
+            0.24,
+            0.27,
+            0.3,
+            0.33,
+            0.36,
+            0.4,
+        )
     )
 
     def profile(self, length: float) -> Profile:
@@ -89,7 +108,7 @@ class Dress:
         assert sleeve is not None
         rows = [(sleeve.start, 0.0, 0)] if sleeve.start > 0 else []
         rows += [(sleeve.start, 0.7 * sleeve.thickness, 2), (sleeve.start + 0.001, sleeve.thickness, 2)]
-        for s in np.linspace(sleeve.start + sleeve.cuff, length, 9):
+        for s in np.linspace(sleeve.start + sleeve.cuff, length, 14):
             rows.append((float(s), sleeve.thickness + sleeve.looseness * min((s - sleeve.start) / 0.06, 1.5), 2))
         return rows
 

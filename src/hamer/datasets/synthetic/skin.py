@@ -54,7 +54,7 @@ class SkinBank:
         seed: of the variants.
     """
 
-    def __init__(self, arrays: HandModelArrays, size: int = 256, count: int = 12, seed: int = 0) -> None:
+    def __init__(self, arrays: HandModelArrays, size: int = 256, count: int = 16, seed: int = 0) -> None:
         if size < 32 or count < 1:
             raise ValueError(f"SkinBank needs size >= 32 and count >= 1, got size {size} and count {count}")
         rngs = np.random.default_rng([seed, 7]).spawn(count)
