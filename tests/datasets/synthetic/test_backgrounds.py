@@ -166,10 +166,12 @@ def test_ramps_and_colours() -> None:
     rng = np.random.default_rng(0)
     for material in palettes.MATERIALS:
         assert palettes.ramp(rng, material).shape == (256, 3)
-    assert palettes._rgb(0, 1, 1) == (255, 0, 0)
-    assert palettes._rgb(120, 1, 1) == (0, 255, 0)
-    assert palettes._rgb(240, 1, 0.6) == (0, 0, 153)
-    assert palettes._rgb(77, 0, 1) == (255, 255, 255)
+        tints = np.array([palettes.color(rng, material) for _ in range(20)])
+        assert tints.min() >= 0
+        assert tints.max() <= 255
+    skin = np.array([palettes.color(rng, "skin") for _ in range(50)])
+    assert (skin[:, 0] > skin[:, 1]).all()
+    assert (skin[:, 1] > skin[:, 2]).all()
     field = np.arange(256, dtype=np.uint8).reshape(16, 16)
     colors = palettes.ramp(rng)
     np.testing.assert_array_equal(palettes.colored(field, colors).reshape(-1, 3), colors)

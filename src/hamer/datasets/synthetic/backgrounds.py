@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from hamer.datasets.synthetic import procedural
+from hamer.datasets.synthetic import procedural, scenes
 from hamer.errors import PictureError
 from hamer.pipeline.pictures import MAX_PIXELS, SUFFIXES, pixels_of, read_picture
 
@@ -95,16 +95,16 @@ def random_crop(picture: np.ndarray, width: int, height: int, rng: np.random.Gen
     method = cv2.INTER_AREA if scale > 1 else cv2.INTER_LINEAR
     crop = cv2.resize(part, (width, height), interpolation=method)
     if rng.random() < 0.5:
-        crop = crop[:, ::-1]
-    if rng.random() < 0.1:
-        crop = crop[::-1]
-    return np.ascontiguousarray(crop)
+        crop = cv2.flip(crop, 1)
+    return cv2.flip(crop, 0) if rng.random() < 0.1 else crop
 
 
 def _varied(crop: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Other colours and focus, and now and then other channels, so that few pictures serve for many."""
     if rng.random() < 0.15:
         crop = np.ascontiguousarray(crop[..., rng.permutation(3)])
+    if rng.random() < 0.25:
+        scenes.scatter(crop, rng, int(rng.integers(1, 6)))
     if rng.random() < 0.1:
         crop = procedural.lit(crop, rng)
     return procedural.graded(procedural.focused(crop, rng), rng)

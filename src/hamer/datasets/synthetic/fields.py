@@ -31,13 +31,15 @@ def window(
     """
     low, high = np.log(zoom[0]), np.log(zoom[1])
     scale = float(np.exp(rng.uniform(low, high))) * max(width, height) / 256
-    field = fields()[name]
-    if scale < 0.7:  # a smaller copy stands for the smoothing that reduction needs
-        field, scale = halves()[name], scale * 2
-    angle, shift = rng.uniform(-turn, turn), rng.uniform(0, field.shape[0], 2)
-    stretch = np.exp(rng.uniform(-0.25, 0.25))
-    c, s = np.cos(angle) / scale, np.sin(angle) / scale
-    matrix = np.array([[c * stretch, -s / stretch, shift[0]], [s * stretch, c / stretch, shift[1]]])
+    small = scale < 0.7  # a smaller copy stands for the smoothing that reduction needs
+    field, scale = (_halves()[name], scale * 2) if small else (_repeated()[name], scale)
+    angle, stretch = rng.uniform(-turn, turn), np.exp(rng.uniform(-0.25, 0.25))
+    turned = np.array(
+        [[np.cos(angle) * stretch, -np.sin(angle) / stretch], [np.sin(angle) * stretch, np.cos(angle) / stretch]]
+    )
+    # About the middle of the repeated field: OpenCV is several times slower where it has to wrap.
+    centre = len(field) * rng.uniform(0.25, 0.75, 2)
+    matrix = np.column_stack([turned / scale, centre - turned / scale @ (width / 2, height / 2)])
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     return cv2.warpAffine(field, matrix, (width, height), flags=flags, borderMode=cv2.BORDER_WRAP)
 
@@ -63,9 +65,16 @@ def fields() -> dict[str, np.ndarray]:
 
 
 @functools.cache
-def halves() -> dict[str, np.ndarray]:
-    """The fields at half the size, (256, 256) uint8."""
-    return {k: cv2.resize(f, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA) for k, f in fields().items()}
+def _repeated() -> dict[str, np.ndarray]:
+    """The fields twice each way, (1024, 1024) uint8."""
+    return {name: np.tile(field, (2, 2)) for name, field in fields().items()}
+
+
+@functools.cache
+def _halves() -> dict[str, np.ndarray]:
+    """The fields at half the size, four times each way, (1024, 1024) uint8."""
+    small = {k: cv2.resize(f, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA) for k, f in fields().items()}
+    return {name: np.tile(field, (4, 4)) for name, field in small.items()}
 
 
 def _spectrum(rng: np.random.Generator, slope: float, stretch: float = 1.0) -> np.ndarray:

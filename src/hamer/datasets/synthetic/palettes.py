@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import colorsys
+
 import cv2
 import numpy as np
 
@@ -24,8 +26,12 @@ MATERIALS = tuple(_MATERIALS)
 def color(rng: np.random.Generator, material: str | None = None) -> tuple[int, int, int]:
     """A colour of a material, or of any."""
     name = material or MATERIALS[int(rng.integers(len(MATERIALS)))]
-    (h, s, v) = (rng.uniform(*limits) for limits in _MATERIALS[name])
-    return _rgb(h, s, v)
+    draws = rng.random(3)
+    hue, saturation, value = (
+        low + (high - low) * float(t) for (low, high), t in zip(_MATERIALS[name], draws, strict=True)
+    )
+    r, g, b = colorsys.hsv_to_rgb(hue / 360, saturation, value)
+    return round(255 * r), round(255 * g), round(255 * b)
 
 
 def ramp(rng: np.random.Generator, material: str | None = None, spread: float | None = None) -> np.ndarray:
@@ -49,11 +55,3 @@ def ramp(rng: np.random.Generator, material: str | None = None, spread: float | 
 def colored(field: np.ndarray, colors: np.ndarray) -> np.ndarray:
     """A grey field (H, W) uint8 through a ramp (256, 3), giving (H, W, 3) uint8."""
     return cv2.applyColorMap(field, np.ascontiguousarray(colors[:, None]))
-
-
-def _rgb(hue: float, saturation: float, value: float) -> tuple[int, int, int]:
-    """Hue in degrees, the others 0..1, to 0..255 (the hexcone of Smith 1978)."""
-    n = (np.array([5.0, 3.0, 1.0]) + hue / 60) % 6
-    rgb = value - value * saturation * np.clip(np.minimum(n, 4 - n), 0, 1)
-    r, g, b = (round(255 * float(c)) for c in rgb)
-    return r, g, b

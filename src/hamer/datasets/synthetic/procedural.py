@@ -23,7 +23,7 @@ def paint(width: int, height: int, rng: np.random.Generator) -> np.ndarray:
 def finish(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Uneven light, shadows of things outside the picture, contrast, focus."""
     if rng.random() < 0.5:
-        picture = np.ascontiguousarray(picture[:, ::-1])
+        picture = cv2.flip(picture, 1)
     if rng.random() < 0.6:
         picture = lit(picture, rng)
     if rng.random() < 0.15:

@@ -58,11 +58,10 @@ def window(picture: np.ndarray, rng: Generator) -> None:
 def desk(width: int, height: int, rng: Generator) -> np.ndarray:
     """A table from above or obliquely, with papers, devices, cups and pens that cast shadows."""
     top = any_of(rng, (textures.planks, textures.plain, textures.cloth, textures.field))(width, height, rng)
-    for _ in range(int(rng.integers(1, 8))):
+    for _ in range(int(rng.integers(1, 12))):
         kind = rng.random()
         if kind < 0.45:
-            inside = any_of(rng, (textures.page, textures.keys, textures.plain, textures.field))(width, height, rng)
-            _sheet(top, inside, rng)
+            _sheet(top, any_of(rng, (textures.page, textures.keys, textures.plain, textures.field)), rng)
         elif kind < 0.65:
             _saucer(top, rng)
         elif kind < 0.85:
@@ -146,19 +145,27 @@ def bokeh(width: int, height: int, rng: Generator) -> np.ndarray:
 def clutter(width: int, height: int, rng: Generator) -> np.ndarray:
     """Polygons, discs, strokes and boxes of any colour over one another."""
     picture = any_of(rng, textures.TEXTURES)(width, height, rng)
-    for _ in range(int(rng.integers(5, 40))):
+    scatter(picture, rng, int(rng.integers(5, 30)))
+    return picture
+
+
+def scatter(picture: np.ndarray, rng: Generator, count: int) -> None:
+    """`count` polygons, boxes, strokes, discs and now and then a person, painted into the picture."""
+    height, width = picture.shape[:2]
+    for _ in range(count):
         kind, tint = rng.random(), color(rng)
-        if kind < 0.35:
+        if kind < 0.3:
             centre, reach = rng.uniform(0, 1, 2) * (width, height), rng.uniform(0.03, 0.3) * width
             outline = centre + reach * rng.standard_normal((int(rng.integers(3, 8)), 2))
             cv2.fillPoly(picture, [_points(outline)], tint, cv2.LINE_AA, 4)
-        elif kind < 0.6:
+        elif kind < 0.58:
             box(picture, rng, y=rng.uniform(0, 1.2))
-        elif kind < 0.8:
+        elif kind < 0.78:
             _stroke(picture, rng, tint, rng.uniform(0.003, 0.06))
-        else:
+        elif kind < 0.97:
             _saucer(picture, rng)
-    return picture
+        else:
+            person(picture, rng)
 
 
 def people(width: int, height: int, rng: Generator) -> np.ndarray:
@@ -174,7 +181,8 @@ def person(picture: np.ndarray, rng: Generator) -> None:
     height, width = picture.shape[:2]
     size, (x, y) = rng.uniform(0.12, 0.7) * height, rng.uniform(-0.1, 1.1, 2) * (width, height)
     skin, hair = color(rng, "skin"), color(rng, any_of(rng, ("dark", "earth", "stone")))
-    shirt = any_of(rng, (textures.cloth, textures.plain))(width, height, rng)
+    coarse = any_of(rng, (textures.cloth, textures.plain))(width // 2 + 8, height // 2 + 8, rng)
+    shirt = cv2.resize(coarse, (width, height))
     lean = rng.uniform(-0.2, 0.2) * size
     shoulders = size * rng.uniform(0.7, 1.0)
     torso = [(x - shoulders, y + size * 3), (x - shoulders, y + 0.95 * size), (x - 0.25 * size, y + 0.6 * size),
@@ -210,15 +218,19 @@ def box(picture: np.ndarray, rng: Generator, y: float) -> None:
         cv2.fillPoly(picture, [_points(outline)], _darker(tint, shade), cv2.LINE_AA, 4)
 
 
-def _sheet(picture: np.ndarray, inside: np.ndarray, rng: Generator) -> None:
-    """A rectangle of another picture, turned, lying on this one with a soft shadow."""
+def _sheet(picture: np.ndarray, texture: textures.Texture, rng: Generator) -> None:
+    """A rectangle with a texture of its own, turned, lying on the picture with a shadow: paper, a device, a book."""
     height, width = picture.shape[:2]
     angle, half = rng.uniform(-np.pi, np.pi), rng.uniform(0.08, 0.4, 2) * width
     centre = rng.uniform(0, 1, 2) * (width, height)
     axes = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]]) * half[:, None]
     outline = np.array([centre + a * axes[0] + b * axes[1] for a, b in ((-1, -1), (1, -1), (1, 1), (-1, 1))])
     _dim(picture, outline + rng.uniform(0, 0.03) * width, 0.65)
-    _fill(picture, outline, inside)
+    w, h = (max(16, round(float(1.5 * side))) for side in half)  # a little coarser than the picture: cheaper
+    inside = texture(w, h, rng)
+    corners = np.array([[0, 0], [w, 0], [w, h], [0, h]], np.float32)
+    matrix = cv2.getAffineTransform(corners[:3], outline[:3].astype(np.float32))
+    _fill(picture, outline, cv2.warpAffine(inside, matrix, (width, height)))
 
 
 def _saucer(picture: np.ndarray, rng: Generator) -> None:
@@ -270,7 +282,7 @@ def _fill(picture: np.ndarray, outline: object, inside: np.ndarray) -> None:
     x0, y0, x1, y1 = _bounds(points, picture)
     if x0 < x1 and y0 < y1:
         mask = np.zeros((y1 - y0, x1 - x0), np.uint8)
-        cv2.fillPoly(mask, [points], 255, cv2.LINE_8, 4, (-x0, -y0))
+        cv2.fillPoly(mask, [points - np.array([16 * x0, 16 * y0], np.int32)], 255, cv2.LINE_8, 4)
         cv2.copyTo(inside[y0:y1, x0:x1], mask, picture[y0:y1, x0:x1])
 
 
@@ -280,7 +292,7 @@ def _dim(picture: np.ndarray, outline: np.ndarray, share: float) -> None:
     x0, y0, x1, y1 = _bounds(points, picture)
     if x0 < x1 and y0 < y1:
         mask = np.zeros((y1 - y0, x1 - x0), np.uint8)
-        cv2.fillPoly(mask, [points], 255, cv2.LINE_8, 4, (-x0, -y0))
+        cv2.fillPoly(mask, [points - np.array([16 * x0, 16 * y0], np.int32)], 255, cv2.LINE_8, 4)
         part = picture[y0:y1, x0:x1]
         cv2.copyTo(cv2.convertScaleAbs(part, alpha=share), mask, part)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import cv2
@@ -13,6 +13,7 @@ from hamer.datasets.synthetic.palettes import color, colored, ramp
 
 Generator = np.random.Generator
 Choice = TypeVar("Choice")
+Texture = Callable[[int, int, Generator], np.ndarray]
 
 
 def plain(width: int, height: int, rng: Generator) -> np.ndarray:
@@ -91,18 +92,19 @@ def keys(width: int, height: int, rng: Generator) -> np.ndarray:
     picture = np.empty((height, width, 3), np.uint8)
     picture[:] = color(rng, any_of(rng, ("dark", "stone", "light", "cloth")))
     face, mark = color(rng, any_of(rng, ("dark", "light", "stone"))), color(rng)
-    pitch = max(6, int(rng.uniform(0.06, 0.16) * max(width, height)))
+    pitch = max(6, int(rng.uniform(0.08, 0.2) * max(width, height)))
     gap = max(1, int(pitch * rng.uniform(0.08, 0.3)))
+    count = (height // pitch + 1) * (width // pitch + 2)
+    wide, arcs = rng.random(count) < 0.14, rng.integers(120, 360, count).tolist()
+    key = 0
     for row, y in enumerate(range(0, height, pitch)):
         x = -int(pitch * (row % 3) * 0.35)
         while x < width:
-            w = pitch * int(rng.choice((1, 1, 1, 1, 1, 1, 2)))
+            w = pitch * (2 if wide[key] else 1)
             cv2.rectangle(picture, (x, y), (x + w - gap, y + pitch - gap), face, -1)
             centre = (x + (w - gap) // 2, y + (pitch - gap) // 2)
-            cv2.ellipse(
-                picture, centre, (pitch // 6, pitch // 5), 0, 0, int(rng.integers(120, 360)), mark, 1, cv2.LINE_AA
-            )
-            x += w
+            cv2.ellipse(picture, centre, (pitch // 6, pitch // 5), 0, 0, arcs[key], mark, 1, cv2.LINE_AA)
+            x, key = x + w, key + 1
     return turned(picture, rng, 1.2)
 
 
@@ -113,15 +115,20 @@ def shaded(picture: np.ndarray, field: np.ndarray, strength: float) -> np.ndarra
 
 
 def turned(picture: np.ndarray, rng: Generator, amount: float) -> np.ndarray:
-    """The plane seen obliquely: a random homography that leaves no empty corner (it mirrors at the border)."""
+    """The plane seen obliquely: a random quadrangle of the picture, as large as fits into it, stretched over all of it."""
     height, width = picture.shape[:2]
-    angle, scale = rng.uniform(-0.6, 0.6) * amount, np.exp(rng.uniform(-0.3, 0.5))
-    c, s = np.cos(angle) * scale, np.sin(angle) * scale
-    centre = np.array([[1, 0, width / 2], [0, 1, height / 2], [0, 0, 1]])
-    tilt = rng.uniform(-0.6, 0.6, 2) * amount / (2 * max(width, height))
-    turn = np.array([[c, -s, 0], [s, c, 0], [tilt[0], tilt[1], 1]])
-    matrix = centre @ turn @ np.linalg.inv(centre)
-    return cv2.warpPerspective(picture, matrix, (width, height), borderMode=cv2.BORDER_REFLECT_101)
+    angle, tilt = rng.uniform(-0.6, 0.6) * amount, rng.uniform(-0.35, 0.35, 2) * amount
+    corners = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * (width, height)
+    corners = corners * np.exp(corners / (width, height) * tilt).prod(1, keepdims=True)
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    quadrangle = corners @ turn.T
+    low, high = quadrangle.min(0), quadrangle.max(0)
+    zoom = ((width - 1, height - 1) / (high - low)).min() * rng.uniform(0.6, 1.0)
+    room = (width - 1, height - 1) - zoom * (high - low)
+    quadrangle = (quadrangle - low) * zoom + rng.random(2) * room
+    output = np.array([[0, 0], [width - 1, 0], [width - 1, height - 1], [0, height - 1]], np.float32)
+    matrix = cv2.getPerspectiveTransform(output, quadrangle.astype(np.float32))
+    return cv2.warpPerspective(picture, matrix, (width, height), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
 
 
 def _grid(base: np.ndarray, tone: np.ndarray, rng: Generator, joint: float, offset: bool = False) -> np.ndarray:
@@ -149,12 +156,12 @@ def _stripes(width: int, height: int, rng: Generator) -> np.ndarray:
     row = np.array([color(rng) for _ in range(int(rng.integers(2, 6)))], np.uint8)
     repeated = np.tile(row.repeat(rng.integers(1, 5, len(row)), 0), (int(rng.integers(2, 9)), 1))[None]
     picture = cv2.resize(repeated, (width, height), interpolation=cv2.INTER_NEAREST)
-    return picture if rng.random() < 0.5 else np.ascontiguousarray(picture[:, ::-1])
+    return picture if rng.random() < 0.5 else cv2.flip(picture, 1)
 
 
 def _checks(width: int, height: int, rng: Generator) -> np.ndarray:
-    upright, across = _stripes(width, height, rng), _stripes(height, width, rng).transpose(1, 0, 2)
-    return cv2.addWeighted(upright, 0.5, np.ascontiguousarray(across), 0.5, 0)
+    upright, across = _stripes(width, height, rng), cv2.transpose(_stripes(height, width, rng))
+    return cv2.addWeighted(upright, 0.5, across, 0.5, 0)
 
 
 def _dots(width: int, height: int, rng: Generator) -> np.ndarray:
@@ -181,4 +188,4 @@ def any_of(rng: Generator, choices: Sequence[Choice]) -> Choice:
     return choices[int(rng.integers(len(choices)))]
 
 
-TEXTURES = (plain, field, mixture, cloth, planks, bricks, page, keys)
+TEXTURES: tuple[Texture, ...] = (plain, field, mixture, cloth, planks, bricks, page, keys)
