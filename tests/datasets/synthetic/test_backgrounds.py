@@ -119,7 +119,7 @@ def test_painted_backgrounds_differ_widely() -> None:
     pictures = np.stack([Backgrounds().draw(64, 64, np.random.default_rng([1, i])) for i in range(150)]).astype(float)
     brightness, contrast = pictures.mean((1, 2, 3)), pictures.std((1, 2)).mean(1)
     assert np.percentile(brightness, 5) < 70
-    assert np.percentile(brightness, 95) > 170
+    assert np.percentile(brightness, 95) > 165
     assert (contrast < 12).mean() > 0.03  # plain ones
     assert (contrast > 50).mean() > 0.1  # busy ones
     # No two alike: 8 grey levels of mean difference is what a copy with other grading would have at least.

@@ -40,8 +40,8 @@ def graded(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     The mean brightness is drawn anew: pictures keep their own only in part, else most painted ones would be dark.
     """
     mean = float(np.clip(picture[::8, ::8].mean() / 255, 0.02, 0.98))
-    wanted = rng.uniform(0.12, 0.8) if rng.random() < 0.92 else rng.uniform(0.03, 0.95)
-    gamma = np.clip(np.log(wanted) / np.log(mean), 0.3, 3.0) ** rng.uniform(0.5, 1.0) * np.exp(rng.normal(0, 0.1, 3))
+    wanted = rng.uniform(0.1, 0.9) if rng.random() < 0.92 else rng.uniform(0.03, 0.95)
+    gamma = np.clip(np.log(wanted) / np.log(mean), 0.3, 3.0) ** rng.uniform(0.6, 1.0) * np.exp(rng.normal(0, 0.1, 3))
     levels = np.arange(256, dtype=np.float64) / 255
     contrast = np.exp(rng.normal(-0.05, 0.3))
     curves = (levels[:, None] ** gamma - wanted) * contrast + wanted
