@@ -60,7 +60,7 @@ def test_the_box_takes_its_share_of_the_picture(views: Views) -> None:
 
 def test_only_pictures_meant_to_cut_the_hand_do(views: Views) -> None:
     points = pixels(views.vertices, views)
-    outside = ((points < 0) | (points > (WIDTH, HEIGHT))).any(-1)
+    outside = np.any((points < 0) | (points > (WIDTH, HEIGHT)), axis=-1)
     assert np.array_equal(outside.any(1), views.cut)
     assert 0.4 * CUT_SHARE < views.cut.mean() < 2 * CUT_SHARE
     assert outside[views.cut].mean(1).max() < 0.7, "enough of the hand stays in sight"

@@ -59,6 +59,31 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @compiled
+def dot(a: np.ndarray, b: np.ndarray) -> float:
+    """Scalar product of two vectors (3,). Written out, for Numba's own products need SciPy."""
+    return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
+
+
+@compiled
+def turned(rotation: np.ndarray, v: np.ndarray) -> np.ndarray:
+    """A matrix (3, 3) times a vector (3,)."""
+    out = np.empty(3)
+    for i in range(3):
+        out[i] = rotation[i, 0] * v[0] + rotation[i, 1] * v[1] + rotation[i, 2] * v[2]
+    return out
+
+
+@compiled
+def product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """A matrix (3, 3) times another."""
+    out = np.empty((3, 3))
+    for i in range(3):
+        for j in range(3):
+            out[i, j] = a[i, 0] * b[0, j] + a[i, 1] * b[1, j] + a[i, 2] * b[2, j]
+    return out
+
+
+@compiled
 def _exponential(v: np.ndarray, rotation: np.ndarray, jacobian: np.ndarray) -> None:
     """Rotation of the vector v (3,) and its left Jacobian (Chirikjian, Stochastic Models vol. 2, eq. 10.86)."""
     t2 = v[0] * v[0] + v[1] * v[1] + v[2] * v[2]
@@ -95,34 +120,34 @@ def pose_bones(
     for a in range(len(angles)):
         full[joint_of[a], axis_of[a]] = angles[a]
     rotation, jacobian = np.empty((3, 3)), np.empty((3, 3))
-    turned = np.empty((15, 3, 3))
+    columns = np.empty((15, 3, 3))
     for j in range(15):
         q = frames[j]
         _exponential(full[j], rotation, jacobian)
-        local[j] = q @ rotation @ q.T
+        local[j] = product(product(q, rotation), q.T)
         at = JOINTS_AT + 3 * j
         if j % 3 == 0:
             world[j] = local[j]
             pivots[j] = row[at : at + 3]
-            turned[j] = q @ jacobian
+            columns[j] = product(q, jacobian)
         else:
-            world[j] = world[j - 1] @ local[j]
-            pivots[j] = pivots[j - 1] + world[j - 1] @ (row[at : at + 3] - row[at - 3 : at])
-            turned[j] = world[j - 1] @ (q @ jacobian)
+            world[j] = product(world[j - 1], local[j])
+            pivots[j] = pivots[j - 1] + turned(world[j - 1], row[at : at + 3] - row[at - 3 : at])
+            columns[j] = product(world[j - 1], product(q, jacobian))
     for a in range(len(angles)):
-        axes[a] = turned[joint_of[a], :, axis_of[a]]
+        axes[a] = columns[joint_of[a], :, axis_of[a]]
     for s in range(N_SEGMENTS):
         for e in range(2):
             at = ENDS_AT + 6 * s + 3 * e
-            ends[s, e] = row[at : at + 3] if s >= PALM else pivots[s] + world[s] @ row[at : at + 3]
+            ends[s, e] = row[at : at + 3] if s >= PALM else pivots[s] + turned(world[s], row[at : at + 3])
 
 
 @compiled
 def _closest(p: np.ndarray, q: np.ndarray) -> tuple[float, float]:
     """Where two segments p, q (2, 3) come nearest, as fractions along each (Ericson, Real-Time Collision, 5.1.9)."""
     d1, d2, r = p[1] - p[0], q[1] - q[0], p[0] - q[0]
-    a, e, f = d1 @ d1 + 1e-12, d2 @ d2 + 1e-12, d2 @ r
-    c, b = d1 @ r, d1 @ d2
+    a, e, f = dot(d1, d1) + 1e-12, dot(d2, d2) + 1e-12, dot(d2, r)
+    c, b = dot(d1, r), dot(d1, d2)
     determinant = a * e - b * b
     s = min(max((b * f - c * e) / determinant, 0.0), 1.0) if determinant > 1e-12 * a * e else 0.5
     t = (b * s + f) / e
@@ -141,7 +166,7 @@ def _touch(row: np.ndarray, ends: np.ndarray, a: int, b: int, normal: np.ndarray
     for k in range(3):
         normal[k] = ends[a, 0, k] + s * (ends[a, 1, k] - ends[a, 0, k])
         normal[k] -= ends[b, 0, k] + t * (ends[b, 1, k] - ends[b, 0, k])
-    distance = np.sqrt(normal @ normal) + 1e-9
+    distance = np.sqrt(dot(normal, normal)) + 1e-9
     normal /= distance
     radius = row[ra] + s * (row[ra + 1] - row[ra]) + row[rb] + t * (row[rb + 1] - row[rb])
     return radius - distance, s, t
@@ -173,6 +198,23 @@ def _add_point(
 
 
 @compiled
+def _add_direction(
+    gradient: np.ndarray,
+    direction: np.ndarray,
+    k: int,
+    segment: int,
+    weight: float,
+    joint_of: np.ndarray,
+    axes: np.ndarray,
+) -> None:
+    """gradient (A,) += weight * d direction[k] / d angles for a direction that turns with a finger's segment."""
+    first, second, third = segment - segment % 3, (k + 1) % 3, (k + 2) % 3
+    for i in range(len(joint_of)):
+        if first <= joint_of[i] <= segment:
+            gradient[i] += weight * (axes[i, second] * direction[third] - axes[i, third] * direction[second])
+
+
+@compiled
 def _add_residual(hessian: np.ndarray, slope: np.ndarray, gradient: np.ndarray, residual: float) -> None:
     """Add one residual with its gradient (A,) to the normal equations."""
     for i in range(len(gradient)):
@@ -196,7 +238,7 @@ def _skin_point(
 ) -> None:
     """A point (3,) of the skin of a finger's segment and where it faces (3,)."""
     pad, side = -frames[segment, :, 1], frames[segment, :, 0]
-    normal[:] = world[segment] @ (np.cos(roll) * pad + np.sin(roll) * side)
+    normal[:] = turned(world[segment], np.cos(roll) * pad + np.sin(roll) * side)
     at = RADII_AT + 2 * segment
     radius = row[at] + along * (row[at + 1] - row[at])
     for k in range(3):
@@ -224,6 +266,79 @@ def _solve(hessian: np.ndarray, slope: np.ndarray) -> None:
 
 
 @compiled
+def _add_overlaps(
+    row: np.ndarray,
+    ends: np.ndarray,
+    pairs: np.ndarray,
+    allowed: np.ndarray,
+    joint_of: np.ndarray,
+    pivots: np.ndarray,
+    axes: np.ndarray,
+    hessian: np.ndarray,
+    slope: np.ndarray,
+) -> float:
+    """Add every pair that overlaps to the normal equations; the deepest overlap, metres beyond what is allowed."""
+    normal, p, q, gradient = np.empty(3), np.empty(3), np.empty(3), np.empty(len(joint_of))
+    deepest = 0.0
+    for k in range(len(pairs)):
+        a, b = pairs[k, 0], pairs[k, 1]
+        depth, s, t = _touch(row, ends, a, b, normal)
+        depth -= allowed[k]
+        deepest = float(np.maximum(deepest, depth))
+        depth += DEPTH_SLACK  # aim a little beyond, so that the end is inside
+        if depth <= 0.0:
+            continue
+        if b >= PALM and a < THUMB:  # a finger leaves the palm the way it came, not through its sides
+            normal[0], normal[1], normal[2] = 0.0, -1.0, 0.0
+        gradient[:] = 0.0
+        p[:] = ends[a, 0] + s * (ends[a, 1] - ends[a, 0])
+        q[:] = ends[b, 0] + t * (ends[b, 1] - ends[b, 0])
+        _add_point(gradient, p, normal, a, -1.0 / DEPTH_SLACK, joint_of, pivots, axes)
+        _add_point(gradient, q, normal, b, 1.0 / DEPTH_SLACK, joint_of, pivots, axes)
+        _add_residual(hessian, slope, gradient, depth / DEPTH_SLACK)
+    return deepest
+
+
+@compiled
+def _add_goals(
+    row: np.ndarray,
+    ends: np.ndarray,
+    world: np.ndarray,
+    frames: np.ndarray,
+    goals: np.ndarray,
+    joint_of: np.ndarray,
+    pivots: np.ndarray,
+    axes: np.ndarray,
+    hessian: np.ndarray,
+    slope: np.ndarray,
+) -> float:
+    """Add the goals to the normal equations: points that meet, skin that faces one another; the farthest miss, metres."""
+    p, q, facing_p, facing_q, unit = np.empty(3), np.empty(3), np.empty(3), np.empty(3), np.empty(3)
+    gradient = np.empty(len(joint_of))
+    farthest = 0.0
+    for g in range(len(goals)):
+        a, b = int(goals[g, 0]), int(goals[g, 3])
+        _skin_point(row, ends, world, frames, a, goals[g, 1], goals[g, 2], p, facing_p)
+        _skin_point(row, ends, world, frames, b, goals[g, 4], goals[g, 5], q, facing_q)
+        p += 0.5 * goals[g, 6] * facing_p
+        q += 0.5 * goals[g, 6] * facing_q
+        weight, facing = 1.0 / goals[g, 7], 1.0 / goals[g, 8]
+        farthest = float(np.maximum(farthest, np.sqrt(dot(p - q, p - q))))
+        for k in range(3):
+            unit[:] = 0.0
+            unit[k] = 1.0
+            gradient[:] = 0.0
+            _add_point(gradient, p, unit, a, weight, joint_of, pivots, axes)
+            _add_point(gradient, q, unit, b, -weight, joint_of, pivots, axes)
+            _add_residual(hessian, slope, gradient, (p[k] - q[k]) * weight)
+            gradient[:] = 0.0
+            _add_direction(gradient, facing_p, k, a, facing, joint_of, axes)
+            _add_direction(gradient, facing_q, k, b, facing, joint_of, axes)
+            _add_residual(hessian, slope, gradient, (facing_p[k] + facing_q[k]) * facing)
+    return farthest
+
+
+@compiled
 def settle(
     row: np.ndarray,
     wanted: np.ndarray,
@@ -247,58 +362,16 @@ def settle(
     angles = np.minimum(np.maximum(wanted, low), high)
     world, pivots = np.empty((15, 3, 3)), np.empty((15, 3))
     axes, ends = np.empty((n, 3)), np.empty((N_SEGMENTS, 2, 3))
-    hessian, slope, gradient = np.empty((n, n)), np.empty(n), np.empty(n)
-    normal, p, q, np_, nq = np.empty(3), np.empty(3), np.empty(3), np.empty(3), np.empty(3)
-    unit = np.zeros(3)
+    hessian, slope = np.empty((n, n)), np.empty(n)
     deepest, farthest = 0.0, 0.0
     for iteration in range(ITERATIONS + 1):
         pose_bones(row, angles, frames, joint_of, axis_of, local, world, pivots, axes, ends)
-        deepest, farthest = 0.0, 0.0
         hessian[:] = 0.0
         for i in range(n):
             hessian[i, i] = 1.0 / (spread[i] * spread[i])
             slope[i] = (angles[i] - wanted[i]) * hessian[i, i]
-        for k in range(len(pairs)):
-            a, b = pairs[k, 0], pairs[k, 1]
-            depth, s, t = _touch(row, ends, a, b, normal)
-            depth -= allowed[k]
-            deepest = max(deepest, depth)
-            depth += DEPTH_SLACK  # aim a little beyond, so that the end is inside
-            if depth <= 0.0:
-                continue
-            if b >= PALM and a < THUMB:  # a finger leaves the palm the way it came, not through its sides
-                normal[0], normal[1], normal[2] = 0.0, -1.0, 0.0
-            gradient[:] = 0.0
-            p[:] = ends[a, 0] + s * (ends[a, 1] - ends[a, 0])
-            q[:] = ends[b, 0] + t * (ends[b, 1] - ends[b, 0])
-            _add_point(gradient, p, normal, a, -1.0 / DEPTH_SLACK, joint_of, pivots, axes)
-            _add_point(gradient, q, normal, b, 1.0 / DEPTH_SLACK, joint_of, pivots, axes)
-            _add_residual(hessian, slope, gradient, depth / DEPTH_SLACK)
-        for g in range(len(goals)):
-            a, b = int(goals[g, 0]), int(goals[g, 3])
-            _skin_point(row, ends, world, frames, a, goals[g, 1], goals[g, 2], p, np_)
-            _skin_point(row, ends, world, frames, b, goals[g, 4], goals[g, 5], q, nq)
-            p += 0.5 * goals[g, 6] * np_
-            q += 0.5 * goals[g, 6] * nq
-            weight, facing = 1.0 / goals[g, 7], 1.0 / goals[g, 8]
-            farthest = max(farthest, np.sqrt((p - q) @ (p - q)))
-            for k in range(3):
-                unit[:] = 0.0
-                unit[k] = 1.0
-                gradient[:] = 0.0
-                _add_point(gradient, p, unit, a, weight, joint_of, pivots, axes)
-                _add_point(gradient, q, unit, b, -weight, joint_of, pivots, axes)
-                _add_residual(hessian, slope, gradient, (p[k] - q[k]) * weight)
-                # A direction turns as a point does that is one unit away from the pivot along it.
-                gradient[:] = 0.0
-                for i in range(n):
-                    j = joint_of[i]
-                    u, v = axes[i, (k + 1) % 3], axes[i, (k + 2) % 3]
-                    if a - a % 3 <= j <= a:
-                        gradient[i] += facing * (u * np_[(k + 2) % 3] - v * np_[(k + 1) % 3])
-                    if b - b % 3 <= j <= b:
-                        gradient[i] += facing * (u * nq[(k + 2) % 3] - v * nq[(k + 1) % 3])
-                _add_residual(hessian, slope, gradient, (np_[k] + nq[k]) * facing)
+        deepest = _add_overlaps(row, ends, pairs, allowed, joint_of, pivots, axes, hessian, slope)
+        farthest = _add_goals(row, ends, world, frames, goals, joint_of, pivots, axes, hessian, slope)
         if iteration == ITERATIONS or (iteration >= 1 and deepest <= 0.0 and farthest < 0.001):
             break
         _solve(hessian, slope)

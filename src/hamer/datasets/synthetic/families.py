@@ -357,7 +357,7 @@ def anatomical(rng: np.random.Generator) -> Draft:
         )
         draft.soften(0.003, 0.9, miss=0.03)
         return draft
-    low, high = np.array([-28.0, -32, -15, -12, -6, -15]), np.array([42.0, 36, 15, 58, 6, 75])
+    low, high = np.array([-22.0, -32, -15, -8, -6, -12]), np.array([42.0, 30, 15, 56, 6, 75])
     return Draft("anatomical", fingers, rng.uniform(low, high))
 
 

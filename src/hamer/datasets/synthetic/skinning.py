@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hamer.datasets.synthetic.collisions import compiled
+from hamer.datasets.synthetic.collisions import compiled, product, turned
 from hamer.hand_models.arrays import N_JOINTS, HandModelArrays
 from hamer.hand_models.joints import MANO_TO_OPENPOSE
 
@@ -101,9 +101,9 @@ def _skin(
         if parent < 0:
             world[j], posed[j] = rotations[j], rest[j]
         else:
-            world[j] = world[parent] @ rotations[j]
-            posed[j] = posed[parent] + world[parent] @ (rest[j] - rest[parent])
-        shift = posed[j] - world[j] @ rest[j]
+            world[j] = product(world[parent], rotations[j])
+            posed[j] = posed[parent] + turned(world[parent], rest[j] - rest[parent])
+        shift = posed[j] - turned(world[j], rest[j])
         for r in range(3):
             for c in range(3):
                 moves[j, 4 * r + c] = world[j, r, c]
