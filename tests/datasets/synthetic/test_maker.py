@@ -171,8 +171,9 @@ def test_hidden_joints_are_hidden(bare: list[MadePicture]) -> None:
 
 def test_what_covers_too_much_is_taken_away(hand_model: HandModel) -> None:
     """With every joint demanded, nothing that can be taken away is left in the picture."""
-    options = SyntheticOptions(skins=1, second_hand=1, held_object=1, occluder=1, least_visible=21, width=96, height=96)
-    plain = SyntheticOptions(skins=1, second_hand=0, held_object=0, occluder=0, width=96, height=96)
+    common = {"skins": 1, "least_visible": 21, "width": 96, "height": 96}
+    options = SyntheticOptions(second_hand=1, held_object=1, occluder=1, **common)  # type: ignore[arg-type]
+    plain = SyntheticOptions(second_hand=0, held_object=0, occluder=0, **common)  # type: ignore[arg-type]
     for index in range(3):
         demanding = PictureMaker(hand_model, options, seed=1).make(index)
         alone = PictureMaker(hand_model, plain, seed=1).make(index)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
+import cv2
 import numpy as np
-import torch
 
 from hamer.datasets.synthetic.backgrounds import Backgrounds
 from hamer.datasets.synthetic.composition import Scene, SceneMaker
@@ -18,8 +18,9 @@ from hamer.datasets.synthetic.landmarking import Landmarker
 from hamer.datasets.synthetic.options import SyntheticOptions
 from hamer.datasets.synthetic.skin import SkinBank
 from hamer.datasets.synthetic.truth import HandTruth, annotation, visible_joints
-from hamer.geometry.rotations import rotmat_to_aa
 from hamer.hand_models.layer import HandModel
+
+_HIDDEN_BY_ARM = 3  # joints that an arm must hide to be left out of a picture that shows too few
 
 
 @dataclass
@@ -68,9 +69,9 @@ class PictureMaker:
             raise ValueError(f"seed must be 0 or more, got {seed}")
         self.options, self.seed = options or SyntheticOptions(), seed
         self.hand_model = hand_model.eval()
-        self._scenes = SceneMaker(self.hand_model, self.options, skins)
-        self._backgrounds = Backgrounds(share=self.options.background_share) if backgrounds is None else backgrounds
-        self._landmarker = landmarker
+        self.scenes = SceneMaker(self.hand_model, self.options, skins)
+        self.backgrounds = Backgrounds(share=self.options.background_share) if backgrounds is None else backgrounds
+        self.landmarker = landmarker
 
     def batch(self, indices: Sequence[int]) -> list[MadePicture]:
         """The pictures of `indices`, in their order."""
@@ -83,11 +84,11 @@ class PictureMaker:
         rng = np.random.default_rng([self.seed, index])
         scene_rng, background_rng, effects_rng, landmark_rng = rng.spawn(4)
         is_left = rng.random() < self.options.left
-        scene = self._scenes.scene(scene_rng)
+        scene = self.scenes.scene(scene_rng)
         truth = truth_of(scene)
         drawn, visibility = self._drawn(scene, truth)
         options = self.options
-        background = self._backgrounds.draw(options.width, options.height, background_rng)
+        background = self.backgrounds.draw(options.width, options.height, background_rng)
         light = over_background(drawn, background)
         parts, depth, uv = drawn.label, drawn.depth, drawn.uv
         if is_left:
@@ -95,32 +96,36 @@ class PictureMaker:
             truth = truth.mirrored(options.width)
         rgb = photograph(light, effects_rng, options.effects * effects_rng.uniform())
         labels = annotation(truth, visibility, options.width, options.height, options.box_factor)
-        if self._landmarker is not None:
-            labels |= _landmarks(self._landmarker, rgb, truth, landmark_rng)
+        if self.landmarker is not None:
+            labels |= _landmarks(self.landmarker, rgb, truth, landmark_rng)
         return MadePicture(rgb, parts, depth, uv, visibility, truth, labels)
 
     def _drawn(self, scene: Scene, truth: HandTruth) -> tuple[Drawn, np.ndarray]:
         """The scene drawn, and which joints are seen; what covers too much of the hand is taken away first."""
-        pixels = truth.keypoints_2d
+        least = self.options.least_visible
+        drawn, seen = self._look(scene, truth)
+        while seen.sum() < least and scene.extras:
+            scene.extras.pop(0)
+            drawn, seen = self._look(scene, truth)
+        if seen.sum() < least and len(scene.own) > 1:  # is it an arm that comes from the camera, or the hand itself?
+            without = self._look(replace(scene, own=scene.own[:1]), truth)
+            if without[1].sum() >= seen.sum() + _HIDDEN_BY_ARM:
+                return without
+        return drawn, seen
+
+    def _look(self, scene: Scene, truth: HandTruth) -> tuple[Drawn, np.ndarray]:
         options = self.options
-        while True:
-            drawn = draw(
-                scene.surfaces(), scene.lights, scene.camera_matrix, options.width, options.height, options.supersample
-            )
-            seen = visible_joints(truth.joints, pixels, drawn.depth, drawn.label)
-            if seen.sum() >= options.least_visible or not (scene.extras or len(scene.own) > 1):
-                return drawn, seen
-            if scene.extras:
-                scene.extras.pop(0)
-            else:  # an arm that comes from the camera
-                scene.own.pop()
+        drawn = draw(
+            scene.surfaces(), scene.lights, scene.camera_matrix, options.width, options.height, options.supersample
+        )
+        return drawn, visible_joints(truth.joints, truth.keypoints_2d, drawn.depth, drawn.label)
 
 
 def truth_of(scene: Scene) -> HandTruth:
     """What is known of a scene's annotated hand, a right one."""
     hand = scene.hand
     rotations = np.concatenate([hand.global_orient[None], hand.hand_pose])
-    pose = rotmat_to_aa(torch.from_numpy(rotations)).numpy().reshape(48)
+    pose = np.concatenate([cv2.Rodrigues(r.astype(np.float64))[0][:, 0] for r in rotations]).astype(np.float32)
     matrix = scene.camera_matrix.copy()
     matrix[:2, 2] -= 0.5  # drawing counts pixels from the picture's corner, training from the first pixel's centre
     return HandTruth(True, pose, hand.betas, hand.translation, hand.joints, hand.vertices, matrix, scene.family)
@@ -128,7 +133,7 @@ def truth_of(scene: Scene) -> HandTruth:
 
 def over_background(drawn: Drawn, background: np.ndarray) -> np.ndarray:
     """Light (H, W, 3) float32 of what was drawn before a background (H, W, 3) uint8 sRGB."""
-    return drawn.color + _linear()[background] * (1 - drawn.alpha[..., None])
+    return drawn.color + cv2.LUT(background, _linear()) * (1 - drawn.alpha[..., None])
 
 
 def _landmarks(
@@ -140,6 +145,6 @@ def _landmarks(
 
 @cache
 def _linear() -> np.ndarray:
-    """(256,) float32: light of an sRGB level (IEC 61966-2-1)."""
+    """(256, 1) float32: light of an sRGB level (IEC 61966-2-1)."""
     level = np.arange(256) / 255
-    return np.where(level <= 0.04045, level / 12.92, ((level + 0.055) / 1.055) ** 2.4).astype(np.float32)
+    return np.where(level <= 0.04045, level / 12.92, ((level + 0.055) / 1.055) ** 2.4).astype(np.float32)[:, None]

@@ -25,6 +25,8 @@ FINGER_DEPTH, WRIST_DEPTH = 0.025, 0.045
 joint at the far side when bent, and that of a wrist."""
 _ABOVE = 0.012  # m that a joint may lie above the drawn surface: a fingertip's vertex on the far edge of its nail
 _NEIGHBOURS = 2  # px around a joint that are looked at: a tip on the outline has the background at its own pixel
+_AROUND = np.stack(np.meshgrid(*[np.arange(-_NEIGHBOURS, _NEIGHBOURS + 1)] * 2), -1).reshape(-1, 2)
+_LIMITS = np.array([WRIST_DEPTH, *[FINGER_DEPTH] * 20])
 
 
 @dataclass(frozen=True)
@@ -88,18 +90,14 @@ def visible_joints(joints: np.ndarray, pixels: np.ndarray, depth: np.ndarray, pa
         parts: (H, W) uint8 labels.
     """
     height, width = depth.shape
-    seen = np.zeros(21, bool)
-    for joint in range(21):
-        x, y = np.round(pixels[joint]).astype(int)
-        if not (0 <= x < width and 0 <= y < height):
-            continue
-        rows = slice(max(0, y - _NEIGHBOURS), y + _NEIGHBOURS + 1)
-        columns = slice(max(0, x - _NEIGHBOURS), x + _NEIGHBOURS + 1)
-        below = joints[joint, 2] - depth[rows, columns]
-        limit = WRIST_DEPTH if joint == 0 else FINGER_DEPTH
-        close = (depth[rows, columns] > 0) & (below < limit) & (below > -_ABOVE)
-        seen[joint] = bool((close & _OWN_PARTS[joint][parts[rows, columns]]).any())
-    return seen
+    at = np.round(np.clip(pixels, -1e6, 1e6)).astype(int)
+    inside = ((at >= 0) & (at < [width, height])).all(1)
+    x = np.clip(at[:, :1] + _AROUND[:, 0], 0, width - 1)  # (21, 25), as y
+    y = np.clip(at[:, 1:] + _AROUND[:, 1], 0, height - 1)
+    nearest = depth[y, x]
+    below = joints[:, 2:] - nearest
+    close = (nearest > 0) & (below < _LIMITS[:, None]) & (below > -_ABOVE)
+    return np.asarray(inside & (close & _OWN_PARTS[np.arange(21)[:, None], parts[y, x]]).any(1))
 
 
 def annotation(truth: HandTruth, visibility: np.ndarray, width: int, height: int, box_factor: float) -> dict[str, Any]:
