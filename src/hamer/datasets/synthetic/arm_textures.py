@@ -135,15 +135,18 @@ def _noises() -> tuple[np.ndarray, ...]:
     """A few stacks (3, S, S) float32 of noise that repeats at the edges: coarse, fine (deviation 1), hair 0..1."""
     stacks = []
     for rng in np.random.default_rng(5).spawn(_VARIANTS):
-        coarse, fine = (_filtered(rng.normal(size=(SIZE, SIZE)), width) for width in (9.0, 1.2))
+        coarse, fine = (_filtered(rng.normal(size=(SIZE, SIZE)), width) for width in ((4.0, 9.0), (0.7, 1.4)))
         stacks.append(np.stack([coarse, fine, _hairs(rng)]).astype(np.float32))
     return tuple(stacks)
 
 
-def _filtered(white: np.ndarray, width: float) -> np.ndarray:
-    """White noise smoothed over `width` texels around the torus, deviation 1."""
+def _filtered(white: np.ndarray, width: tuple[float, float]) -> np.ndarray:
+    """White noise smoothed over so many texels down and across, around the torus, deviation 1.
+
+    A texel is about twice as long along the arm as around it.
+    """
     frequency = np.fft.fftfreq(SIZE)
-    gain = np.exp(-2 * (np.pi * width * np.hypot(frequency[:, None], frequency[None])) ** 2)
+    gain = np.exp(-2 * np.pi**2 * ((width[0] * frequency[:, None]) ** 2 + (width[1] * frequency[None]) ** 2))
     smooth = np.fft.ifft2(np.fft.fft2(white) * gain).real
     return smooth / smooth.std()
 

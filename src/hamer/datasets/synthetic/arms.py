@@ -74,15 +74,16 @@ def forearm(hand_vertices: np.ndarray, arrays: HandModelArrays, skin: Skin, rng:
         relief=relief,
         gloss=_gloss(skin, dress, rng),
         labels=labels,
-        scattering=0.2 if dress.sleeve is not None else None,
+        scattering=None if dress.shows_skin else 0.2,
     )
 
 
 def _gloss(skin: Skin, dress: Dress, rng: np.random.Generator) -> float:
-    """Bare arms shine as the hand does, or its end would show; cloth hardly does."""
-    if dress.sleeve is not None or skin.cuff is not None:
-        return float(min(skin.gloss, rng.uniform(0.0, 0.1)))
-    return skin.gloss
+    """Bare arms shine as the hand does, or its end would show; cloth hardly does, and between the two is a compromise."""
+    matt = float(min(skin.gloss, rng.uniform(0.0, 0.1)))
+    if skin.cuff is not None or not dress.shows_skin:
+        return matt
+    return skin.gloss if dress.sleeve is None else 0.3 * matt + 0.7 * skin.gloss
 
 
 def _draw_course(wrist: Wrist, loop: np.ndarray, hand_vertices: np.ndarray, rng: np.random.Generator) -> _Course:

@@ -83,6 +83,11 @@ class Dress:
         )
     )
 
+    @property
+    def shows_skin(self) -> bool:
+        """Whether skin is seen between the hand and the sleeve."""
+        return self.sleeve is None or self.sleeve.start > 0.002
+
     def profile(self, length: float) -> Profile:
         """Rings from the loop to the arm's end; a sleeve's or band's edge is a step outward."""
         rows: list[tuple[float, float, int]] = [(0.0, 0.0, 0)]
@@ -128,7 +133,8 @@ def _profile(rows: list[tuple[float, float, int]]) -> Profile:
     s, lift, kind = (np.array(column) for column in zip(*rows, strict=True))
     steps = np.hypot(np.diff(s), np.diff(lift)) + 1e-4
     v = np.concatenate([[0.0], np.cumsum(steps)])
-    return Profile(s, lift, v / v[-1], kind)
+    # More texture where the wrist is seen from near than toward the elbow.
+    return Profile(s, lift, (v / v[-1]) ** 0.75, kind)
 
 
 def draw_dress(skin: Skin, rng: np.random.Generator) -> Dress:
