@@ -103,7 +103,7 @@ def _varied(crop: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Other colours and focus, and now and then other channels, so that few pictures serve for many."""
     if rng.random() < 0.15:
         crop = np.ascontiguousarray(crop[..., rng.permutation(3)])
-    if rng.random() < 0.25:
+    if rng.random() < 0.18:
         scenes.scatter(crop, rng, int(rng.integers(1, 6)))
     if rng.random() < 0.1:
         crop = procedural.lit(crop, rng)
