@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hamer.datasets.synthetic.effects import MAX_BLUR, defocus, halved, motion_kernel, moved, photograph, resampled
+from hamer.datasets.synthetic.blurs import defocus, halved, motion_kernel, moved, resampled
+from hamer.datasets.synthetic.effects import MAX_BLUR, photograph
 
 SIDE = 128
 Generator = np.random.Generator
@@ -66,7 +67,9 @@ def test_whole_photographs_keep_a_dot_in_its_place() -> None:
     errors = []
     for seed in range(150):
         place = rng.uniform(56, 72, 2)
-        picture = photograph(dot(*place, sigma=4.0) + 0.01, np.random.default_rng([8, seed])).astype(np.float64)
+        picture = photograph(dot(place[0], place[1], sigma=4.0) + 0.01, np.random.default_rng([8, seed])).astype(
+            np.float64
+        )
         level = picture.mean(axis=2, keepdims=True)
         bright = np.clip(level - 0.5 * (level.max() + np.median(level)), 0, None)
         errors.append(centroid(bright) - place)

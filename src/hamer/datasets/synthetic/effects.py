@@ -12,10 +12,11 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from hamer.datasets.synthetic.blurs import defocus, moved, resampled
+
 _CODES = 4096  # entries of the tone curve; its input is the square root of light, which keeps steps in the dark small
 _HEADROOM = 4.0  # light beyond this many times white is clipped before the curve
 _NOISE_SIDE = 640
-_REACH = 5  # pixels either side; OpenCV filters kernels beyond 11 x 11 ten times slower
 MAX_BLUR = 0.025  # of the picture's longer side: beyond, a hand is no longer one
 GRAY = np.array([0.2126, 0.7152, 0.0722], np.float32)  # luminance of linear sRGB
 
@@ -158,53 +159,6 @@ def _noise_window(tile: np.ndarray, height: int, width: int, rng: np.random.Gene
     return tile[y : y + height, x : x + width][::step_y, ::step_x, :: int(rng.choice((-1, 1)))]
 
 
-def defocus(light: np.ndarray, radius: float) -> np.ndarray:
-    """Light spread over a disc of `radius` pixels with a soft rim (a thin lens out of focus)."""
-    if radius < 0.3:
-        return light
-    reach = int(np.ceil(radius + 0.5))
-    if reach > _REACH:
-        height, width = light.shape[:2]
-        return cv2.resize(defocus(halved(light), radius / 2), (width, height), interpolation=cv2.INTER_LINEAR)
-    y, x = np.mgrid[-reach : reach + 1, -reach : reach + 1].astype(np.float32)
-    disc = np.clip(radius + 0.5 - np.hypot(x, y), 0, 1)
-    return cv2.filter2D(light, -1, disc / disc.sum(), borderType=cv2.BORDER_REFLECT_101)
-
-
-def halved(light: np.ndarray) -> np.ndarray:
-    """Half the size, by weights 1, 3, 3, 1 each way: a point keeps its place, which plain means of 2 x 2 would round."""
-    weights = np.array([0.25, 0.5, 0.25], np.float32)
-    smooth = cv2.sepFilter2D(light, -1, weights, weights, borderType=cv2.BORDER_REFLECT_101)
-    size = (-(-light.shape[1] // 2), -(-light.shape[0] // 2))
-    return cv2.resize(smooth, size, interpolation=cv2.INTER_LINEAR)
-
-
-def moved(light: np.ndarray, length: float, angle: float) -> np.ndarray:
-    """Light smeared along a straight stroke of `length` pixels about each pixel, at `angle` radians."""
-    if np.ceil(length / 2) <= _REACH:
-        return cv2.filter2D(light, -1, motion_kernel(length, angle), borderType=cv2.BORDER_REFLECT_101)
-    # A long stroke is two of half the length, side by side; large kernels would go through slow Fourier transforms.
-    half = moved(light, length / 2, angle)
-    shift = length / 4 * np.array([np.cos(angle), np.sin(angle)])
-    ends = [
-        cv2.warpAffine(
-            half, np.array([[1, 0, s[0]], [0, 1, s[1]]]), half.shape[1::-1], borderMode=cv2.BORDER_REFLECT_101
-        )
-        for s in (shift, -shift)
-    ]
-    return cv2.addWeighted(ends[0], 0.5, ends[1], 0.5, 0)
-
-
-def motion_kernel(length: float, angle: float) -> np.ndarray:
-    """Weights (K, K), K odd, of a straight stroke of `length` pixels about the centre: its centroid is the centre."""
-    half = length / 2
-    reach = max(1, int(np.ceil(half)))
-    y, x = np.mgrid[-reach : reach + 1, -reach : reach + 1].astype(np.float32)
-    along, across = x * np.cos(angle) + y * np.sin(angle), y * np.cos(angle) - x * np.sin(angle)
-    weights = np.clip(half + 0.5 - np.abs(along), 0, 1) * np.clip(1 - np.abs(across), 0, 1)
-    return (weights / weights.sum()).astype(np.float32)
-
-
 @functools.cache
 def _srgb() -> np.ndarray:
     """Grey levels 0..255 (float) of the light that each code stands for."""
@@ -276,19 +230,6 @@ def _recolored(picture: np.ndarray, saturation: float, chance: _Chance) -> np.nd
     elif chance.happens(0.3):
         matrix = matrix * np.exp(np.array([1.0, 0.2, -1.0]) * chance.around(0.12))[:, None]
     return cv2.transform(picture, matrix.astype(np.float32))
-
-
-def resampled(picture: np.ndarray, scale: float) -> np.ndarray:
-    """The picture made smaller by `scale` and large again.
-
-    It is smoothed by about half a small pixel first: without, a point would jump to the centre of the small pixel it falls in.
-    """
-    height, width = picture.shape[:2]
-    small = (max(8, round(width * scale)), max(8, round(height * scale)))
-    if small[0] >= width or small[1] >= height:
-        return picture
-    smooth = cv2.GaussianBlur(picture, (0, 0), 0.6 * width / small[0], borderType=cv2.BORDER_REFLECT_101)
-    return cv2.resize(cv2.resize(smooth, small, interpolation=cv2.INTER_LINEAR), (width, height))
 
 
 def _file(picture: np.ndarray, chance: _Chance) -> np.ndarray:
