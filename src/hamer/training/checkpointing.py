@@ -141,13 +141,13 @@ def finish(checkpoint: dict[str, Any], module: HamerModule) -> None:
             group |= {"fused": None, "foreach": None, "capturable": False}
     ours: dict[str, Any] = {"parameters": optimised_names(module)}
     adapted = lora_layers(module)
-    # Other readers expect the plain order in memory, whatever TRAIN.CHANNELS_LAST made of it.
-    tensors = {name: value.contiguous() for name, value in checkpoint["state_dict"].items()}
-    checkpoint["state_dict"] = tensors
+    tensors = checkpoint["state_dict"]
     if module.average is not None and module.average.tensors and tensors:
         tensors, ours["raw_weights"] = module.average.split(tensors)
-        tensors = {name: value.contiguous() for name, value in tensors.items()}
         ours["average_updates"] = module.average.updates
+        checkpoint["state_dict"] = tensors
+    if module.options.channels_last:  # readers expect the plain order in memory
+        tensors = {name: value.contiguous() for name, value in tensors.items()}
         checkpoint["state_dict"] = tensors
     if module.training_parts:
         ours["parts"] = {name: value for name, value in tensors.items() if name.startswith(module.training_parts)}

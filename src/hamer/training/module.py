@@ -97,7 +97,7 @@ class HamerModule(HAMER, LightningModule):
     def configure_model(self) -> None:
         """Lay out, compile and shard the network where asked to. Called again by Lightning for each stage."""
         if self.options.channels_last:
-            self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            self.to(memory_format=torch.channels_last)
         adapters.compile_backbone(self.backbone, self.options)
         mesh = getattr(self, "_device_mesh", None)
         if self.average is not None and mesh is not None:
