@@ -29,7 +29,7 @@ class SyntheticOptions:
     second_hand: float = 0.2
     held_object: float = 0.25
     occluder: float = 0.15
-    background_share: float = 0.7
+    background_share: float = 0.5
     effects: float = 1.0
     least_visible: int = 8
     box_factor: float = 2.0
