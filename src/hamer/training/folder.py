@@ -3,6 +3,7 @@
 NAME/model_config.yaml, dataset_config.yaml    what was trained and on what; load_hamer finds the first one here
 NAME/checkpoints/last.ckpt, epoch=E-step=S.ckpt
 NAME/tensorboard/                              curves and previews
+NAME/curves.csv                                the same curves as a table
 NAME/train.log, NAME/overrides.yaml            what was said, what was asked for
 """
 
@@ -36,6 +37,11 @@ class TrainingFolder:
     def last(self) -> Path:
         """The newest checkpoint, once there is one."""
         return self.checkpoints / "last.ckpt"
+
+    @property
+    def curves(self) -> Path:
+        """Losses and errors by step."""
+        return self.path / "curves.csv"
 
     @property
     def model_config(self) -> Path:

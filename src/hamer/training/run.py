@@ -27,6 +27,7 @@ from hamer.models.mano_wrapper import MANO
 from hamer.training.callbacks import FailedBatch, LastCheckpoint, RandomState
 from hamer.training.checkpoint_links import LinkingCheckpointIO
 from hamer.training.checkpointing import load_module
+from hamer.training.curves import CurvesLogger
 from hamer.training.distillation import build_student
 from hamer.training.folder import TrainingFolder
 from hamer.training.module import HamerModule, NonFiniteLossError
@@ -193,7 +194,10 @@ def build_trainer(settings: ConfigNode, folder: TrainingFolder) -> Trainer:
     try:
         return instantiate(
             values,
-            logger=TensorBoardLogger(str(folder.path / "tensorboard"), name="", version="", default_hp_metric=False),
+            logger=[
+                TensorBoardLogger(str(folder.path / "tensorboard"), name="", version="", default_hp_metric=False),
+                CurvesLogger(folder.curves),
+            ],
             callbacks=_callbacks(settings, folder, shows_progress=bool(shows_progress)),
             plugins=[LinkingCheckpointIO(folder.last.absolute())],
             enable_progress_bar=False,
