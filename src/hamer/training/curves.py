@@ -46,7 +46,7 @@ class CurvesLogger(Logger):
         """Append a row a value."""
         from lightning.pytorch.utilities import rank_zero_only
 
-        if rank_zero_only.rank == 0:
+        if getattr(rank_zero_only, "rank", 0) == 0:
             self._write(metrics, 0 if step is None else int(step))
 
     def _write(self, metrics: Mapping[str, float], step: int) -> None:
