@@ -81,15 +81,14 @@ def table(hands: Sequence[MadeHand], ways: Sequence[Way]) -> Iterator[str]:
     results = {way.title: _run(way, seen) for way in ways} if seen else {}
     for title, (result, seconds) in results.items():
         yield _row(title, result, seconds)
-    if not unseen:
+    by_picture = [way for way in ways if way.estimator is not None and not way.title.startswith("fitting")]
+    if not unseen or not by_picture:
         return
     yield ""
     yield f"The {len(unseen)} hands that it does not see, and all {len(hands)}:"
     yield ""
     yield from HEADER
-    for way in ways:
-        if way.estimator is None or way.title.startswith("fitting"):
-            continue
+    for way in by_picture:
         result, seconds = _run(way, unseen)
         yield _row(f"{way.title}: unseen", result, seconds)
         if seen:
