@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import errno
+from functools import partial
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from hamer.cli import main
-from hamer.datasets.synthetic import shards
+from hamer.datasets.synthetic import options, shards
 
 SMALL = ["--size", "96", "--no_landmarks"]
+
+
+@pytest.fixture(autouse=True)
+def few_skins(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One variant of each layer of skin is enough here, and quick to prepare."""
+    monkeypatch.setattr(options, "SyntheticOptions", partial(options.SyntheticOptions, skins=1))
 
 
 def synthesize(folder: Path, *more: str) -> int:
