@@ -14,6 +14,7 @@ wrist's frame. Everything compiled is in this file, because Numba's cache looks 
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -58,40 +59,39 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
         return numba.njit(nogil=True, error_model="numpy")(function)
 
 
+# Products are written out: Numba's own need SciPy, and compile for seconds.
+
+
 @compiled
 def dot(a: np.ndarray, b: np.ndarray) -> float:
-    """Scalar product of two vectors (3,). Written out, for Numba's own products need SciPy."""
+    """Scalar product of two vectors (3,)."""
     return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
 
 
 @compiled
-def turned(rotation: np.ndarray, v: np.ndarray) -> np.ndarray:
-    """A matrix (3, 3) times a vector (3,)."""
-    out = np.empty(3)
+def carry(rotation: np.ndarray, origin: np.ndarray, x: float, y: float, z: float, out: np.ndarray) -> None:
+    """out (3,) = origin + rotation (x, y, z)."""
     for i in range(3):
-        out[i] = rotation[i, 0] * v[0] + rotation[i, 1] * v[1] + rotation[i, 2] * v[2]
-    return out
+        out[i] = origin[i] + rotation[i, 0] * x + rotation[i, 1] * y + rotation[i, 2] * z
 
 
 @compiled
-def product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """A matrix (3, 3) times another."""
-    out = np.empty((3, 3))
+def multiply(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> None:
+    """out (3, 3) = a b."""
     for i in range(3):
         for j in range(3):
             out[i, j] = a[i, 0] * b[0, j] + a[i, 1] * b[1, j] + a[i, 2] * b[2, j]
-    return out
 
 
 @compiled
 def _exponential(v: np.ndarray, rotation: np.ndarray, jacobian: np.ndarray) -> None:
     """Rotation of the vector v (3,) and its left Jacobian (Chirikjian, Stochastic Models vol. 2, eq. 10.86)."""
     t2 = v[0] * v[0] + v[1] * v[1] + v[2] * v[2]
-    t = np.sqrt(t2)
+    t = math.sqrt(t2)
     if t < 1e-4:
         a, b, c = 1.0 - t2 / 6, 0.5 - t2 / 24, 1 / 6 - t2 / 120
     else:
-        a, b, c = np.sin(t) / t, (1 - np.cos(t)) / t2, (t - np.sin(t)) / (t2 * t)
+        a, b, c = math.sin(t) / t, (1 - math.cos(t)) / t2, (t - math.sin(t)) / (t2 * t)
     for i in range(3):
         for j in range(3):
             outer = v[i] * v[j] - (t2 if i == j else 0.0)
@@ -116,38 +116,44 @@ def pose_bones(
     ends: np.ndarray,
 ) -> None:
     """Pose one hand: fills local, world (15, 3, 3), pivots (15, 3), axes (A, 3) of the angles, ends (19, 2, 3)."""
-    full = np.zeros((15, 3))
+    full, columns, zero = np.zeros((15, 3)), np.empty((15, 3, 3)), np.zeros(3)
     for a in range(len(angles)):
         full[joint_of[a], axis_of[a]] = angles[a]
-    rotation, jacobian = np.empty((3, 3)), np.empty((3, 3))
-    columns = np.empty((15, 3, 3))
+    rotation, jacobian, turned = np.empty((3, 3)), np.empty((3, 3)), np.empty((3, 3))
+    identity = np.eye(3)
     for j in range(15):
         q = frames[j]
         _exponential(full[j], rotation, jacobian)
-        local[j] = product(product(q, rotation), q.T)
-        at = JOINTS_AT + 3 * j
-        if j % 3 == 0:
-            world[j] = local[j]
-            pivots[j] = row[at : at + 3]
-            columns[j] = product(q, jacobian)
-        else:
-            world[j] = product(world[j - 1], local[j])
-            pivots[j] = pivots[j - 1] + turned(world[j - 1], row[at : at + 3] - row[at - 3 : at])
-            columns[j] = product(world[j - 1], product(q, jacobian))
+        multiply(q, rotation, turned)
+        for r in range(3):
+            carry(q, zero, turned[r, 0], turned[r, 1], turned[r, 2], local[j, r])  # rows of q Exp(v) q^T
+        base = j % 3 == 0
+        before, origin = (identity, zero) if base else (world[j - 1], pivots[j - 1])
+        multiply(before, local[j], world[j])
+        multiply(q, jacobian, turned)
+        multiply(before, turned, columns[j])
+        at, last = JOINTS_AT + 3 * j, JOINTS_AT + 3 * j - 3
+        x, y, z = row[at], row[at + 1], row[at + 2]
+        if not base:
+            x, y, z = x - row[last], y - row[last + 1], z - row[last + 2]
+        carry(before, origin, x, y, z, pivots[j])
     for a in range(len(angles)):
-        axes[a] = columns[joint_of[a], :, axis_of[a]]
+        for r in range(3):
+            axes[a, r] = columns[joint_of[a], r, axis_of[a]]
     for s in range(N_SEGMENTS):
+        bone, origin = (identity, zero) if s >= PALM else (world[s], pivots[s])
         for e in range(2):
             at = ENDS_AT + 6 * s + 3 * e
-            ends[s, e] = row[at : at + 3] if s >= PALM else pivots[s] + turned(world[s], row[at : at + 3])
+            carry(bone, origin, row[at], row[at + 1], row[at + 2], ends[s, e])
 
 
 @compiled
 def _closest(p: np.ndarray, q: np.ndarray) -> tuple[float, float]:
     """Where two segments p, q (2, 3) come nearest, as fractions along each (Ericson, Real-Time Collision, 5.1.9)."""
-    d1, d2, r = p[1] - p[0], q[1] - q[0], p[0] - q[0]
-    a, e, f = dot(d1, d1) + 1e-12, dot(d2, d2) + 1e-12, dot(d2, r)
-    c, b = dot(d1, r), dot(d1, d2)
+    a, b, c, e, f = 1e-12, 0.0, 0.0, 1e-12, 0.0
+    for k in range(3):
+        d1, d2, r = p[1, k] - p[0, k], q[1, k] - q[0, k], p[0, k] - q[0, k]
+        a, b, c, e, f = a + d1 * d1, b + d1 * d2, c + d1 * r, e + d2 * d2, f + d2 * r
     determinant = a * e - b * b
     s = min(max((b * f - c * e) / determinant, 0.0), 1.0) if determinant > 1e-12 * a * e else 0.5
     t = (b * s + f) / e
@@ -166,8 +172,9 @@ def _touch(row: np.ndarray, ends: np.ndarray, a: int, b: int, normal: np.ndarray
     for k in range(3):
         normal[k] = ends[a, 0, k] + s * (ends[a, 1, k] - ends[a, 0, k])
         normal[k] -= ends[b, 0, k] + t * (ends[b, 1, k] - ends[b, 0, k])
-    distance = np.sqrt(dot(normal, normal)) + 1e-9
-    normal /= distance
+    distance = math.sqrt(dot(normal, normal)) + 1e-9
+    for k in range(3):
+        normal[k] /= distance
     radius = row[ra] + s * (row[ra + 1] - row[ra]) + row[rb] + t * (row[rb + 1] - row[rb])
     return radius - distance, s, t
 
@@ -237,11 +244,13 @@ def _skin_point(
     normal: np.ndarray,
 ) -> None:
     """A point (3,) of the skin of a finger's segment and where it faces (3,)."""
-    pad, side = -frames[segment, :, 1], frames[segment, :, 0]
-    normal[:] = turned(world[segment], np.cos(roll) * pad + np.sin(roll) * side)
     at = RADII_AT + 2 * segment
     radius = row[at] + along * (row[at + 1] - row[at])
     for k in range(3):
+        normal[k] = 0.0
+        for m in range(3):  # the pad is on the side away from the axis of abduction, the thumb's side along flexion's
+            rest = math.sin(roll) * frames[segment, m, 0] - math.cos(roll) * frames[segment, m, 1]
+            normal[k] += world[segment, k, m] * rest
         point[k] = ends[segment, 0, k] + along * (ends[segment, 1, k] - ends[segment, 0, k]) + radius * normal[k]
 
 
@@ -254,7 +263,7 @@ def _solve(hessian: np.ndarray, slope: np.ndarray) -> None:
             total = hessian[i, j]
             for k in range(j):
                 total -= hessian[i, k] * hessian[j, k]
-            hessian[i, j] = np.sqrt(max(total, 1e-9)) if i == j else total / hessian[j, j]
+            hessian[i, j] = math.sqrt(max(total, 1e-9)) if i == j else total / hessian[j, j]
     for i in range(n):
         for k in range(i):
             slope[i] -= hessian[i, k] * slope[k]
@@ -280,19 +289,20 @@ def _add_overlaps(
     """Add every pair that overlaps to the normal equations; the deepest overlap, metres beyond what is allowed."""
     normal, p, q, gradient = np.empty(3), np.empty(3), np.empty(3), np.empty(len(joint_of))
     deepest = 0.0
-    for k in range(len(pairs)):
-        a, b = pairs[k, 0], pairs[k, 1]
+    for pair in range(len(pairs)):
+        a, b = pairs[pair, 0], pairs[pair, 1]
         depth, s, t = _touch(row, ends, a, b, normal)
-        depth -= allowed[k]
-        deepest = float(np.maximum(deepest, depth))
+        depth -= allowed[pair]
+        deepest = max(deepest, depth)
         depth += DEPTH_SLACK  # aim a little beyond, so that the end is inside
         if depth <= 0.0:
             continue
         if b >= PALM and a < THUMB:  # a finger leaves the palm the way it came, not through its sides
             normal[0], normal[1], normal[2] = 0.0, -1.0, 0.0
         gradient[:] = 0.0
-        p[:] = ends[a, 0] + s * (ends[a, 1] - ends[a, 0])
-        q[:] = ends[b, 0] + t * (ends[b, 1] - ends[b, 0])
+        for k in range(3):
+            p[k] = ends[a, 0, k] + s * (ends[a, 1, k] - ends[a, 0, k])
+            q[k] = ends[b, 0, k] + t * (ends[b, 1, k] - ends[b, 0, k])
         _add_point(gradient, p, normal, a, -1.0 / DEPTH_SLACK, joint_of, pivots, axes)
         _add_point(gradient, q, normal, b, 1.0 / DEPTH_SLACK, joint_of, pivots, axes)
         _add_residual(hessian, slope, gradient, depth / DEPTH_SLACK)
@@ -320,10 +330,12 @@ def _add_goals(
         a, b = int(goals[g, 0]), int(goals[g, 3])
         _skin_point(row, ends, world, frames, a, goals[g, 1], goals[g, 2], p, facing_p)
         _skin_point(row, ends, world, frames, b, goals[g, 4], goals[g, 5], q, facing_q)
-        p += 0.5 * goals[g, 6] * facing_p
-        q += 0.5 * goals[g, 6] * facing_q
         weight, facing = 1.0 / goals[g, 7], 1.0 / goals[g, 8]
-        farthest = float(np.maximum(farthest, np.sqrt(dot(p - q, p - q))))
+        for k in range(3):
+            p[k] += 0.5 * goals[g, 6] * facing_p[k]
+            q[k] += 0.5 * goals[g, 6] * facing_q[k]
+            unit[k] = p[k] - q[k]
+        farthest = max(farthest, math.sqrt(dot(unit, unit)))
         for k in range(3):
             unit[:] = 0.0
             unit[k] = 1.0
@@ -359,7 +371,9 @@ def settle(
     receives the joints' rotations of the result. The overlap is counted beyond what a pair allows.
     """
     n = len(wanted)
-    angles = np.minimum(np.maximum(wanted, low), high)
+    angles = np.empty(n)
+    for i in range(n):
+        angles[i] = min(max(wanted[i], low[i]), high[i])
     world, pivots = np.empty((15, 3, 3)), np.empty((15, 3))
     axes, ends = np.empty((n, 3)), np.empty((N_SEGMENTS, 2, 3))
     hessian, slope = np.empty((n, n)), np.empty(n)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hamer.datasets.synthetic.collisions import compiled, product, turned
+from hamer.datasets.synthetic.collisions import carry, compiled, multiply
 from hamer.hand_models.arrays import N_JOINTS, HandModelArrays
 from hamer.hand_models.joints import MANO_TO_OPENPOSE
 
@@ -60,7 +60,7 @@ class Skinner:
         skin, posed = _skin(
             self.template, self.offsets, amounts, rotations, rest, self.parents, self.bones, self.weights
         )
-        return skin, np.concatenate([posed, skin[self.fingertips]])[list(MANO_TO_OPENPOSE)]
+        return skin, np.concatenate([posed.astype(np.float32), skin[self.fingertips]])[list(MANO_TO_OPENPOSE)]
 
 
 def skinner_of(arrays: HandModelArrays) -> Skinner:
@@ -86,24 +86,27 @@ def _skin(
     bones: np.ndarray,
     weights: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Vertices (V, 3) and the 16 posed joints (16, 3), float32."""
+    """Vertices (V, 3) float32 and the 16 posed joints (16, 3) float64."""
     n = len(bones)
     shaped = template.copy()
     for k in range(len(amounts)):
-        amount, row = amounts[k], offsets[k]
+        amount = amounts[k]
         if amount != 0.0:
             for i in range(3 * n):
-                shaped[i] += amount * row[i]
+                shaped[i] += amount * offsets[k, i]
     moves = np.empty((N_JOINTS, 12), np.float32)  # rows of rotation and shift that carry rest points to posed points
-    world, posed = np.empty((N_JOINTS, 3, 3)), np.empty((N_JOINTS, 3))
+    world, posed, shift = np.empty((N_JOINTS, 3, 3)), np.empty((N_JOINTS, 3)), np.empty(3)
+    identity = np.eye(3)
     for j in range(N_JOINTS):
         parent = parents[j]
         if parent < 0:
-            world[j], posed[j] = rotations[j], rest[j]
+            multiply(identity, rotations[j], world[j])
+            carry(identity, rest[j], 0.0, 0.0, 0.0, posed[j])
         else:
-            world[j] = product(world[parent], rotations[j])
-            posed[j] = posed[parent] + turned(world[parent], rest[j] - rest[parent])
-        shift = posed[j] - turned(world[j], rest[j])
+            multiply(world[parent], rotations[j], world[j])
+            x, y, z = rest[j, 0] - rest[parent, 0], rest[j, 1] - rest[parent, 1], rest[j, 2] - rest[parent, 2]
+            carry(world[parent], posed[parent], x, y, z, posed[j])
+        carry(world[j], posed[j], -rest[j, 0], -rest[j, 1], -rest[j, 2], shift)
         for r in range(3):
             for c in range(3):
                 moves[j, 4 * r + c] = world[j, r, c]
@@ -111,7 +114,8 @@ def _skin(
     skin = np.empty((n, 3), np.float32)
     move = np.empty(12, np.float32)
     for v in range(n):
-        move[:] = 0.0
+        for i in range(12):
+            move[i] = 0.0
         for k in range(bones.shape[1]):
             weight, bone = weights[v, k], bones[v, k]
             if weight != 0.0:
@@ -120,4 +124,4 @@ def _skin(
         x, y, z = shaped[v], shaped[n + v], shaped[2 * n + v]
         for r in range(3):
             skin[v, r] = move[4 * r] * x + move[4 * r + 1] * y + move[4 * r + 2] * z + move[4 * r + 3]
-    return skin, posed.astype(np.float32)
+    return skin, posed

@@ -218,19 +218,20 @@ def _fit(
     `place` (2,): the box's middle from -1 to 1, where it touches the edges; along `cut_axis` (-1 none) the share
     `outside` of the box lies beyond the picture's right or lower edge, or beyond the left or upper one if negative.
     """
-    n = len(skin)
-    nearest, farthest = skin[:, 2].min(), skin[:, 2].max()
-    size = np.array([width, height])
-    low, high, centre = np.empty(2), np.empty(2), np.empty(2)
-    t = np.zeros(3)
-    for k in range(2):
-        t[k] = -0.5 * (skin[:, k].min() + skin[:, k].max())
-    reach = max(skin[:, 0].max() - skin[:, 0].min(), skin[:, 1].max() - skin[:, 1].min())
-    t[2] = focal * reach / box - 0.5 * (nearest + farthest)
+    low, high = np.empty(3), np.empty(3)
+    for k in range(3):
+        low[k], high[k] = 1e9, -1e9
+        for i in range(len(skin)):
+            low[k], high[k] = min(low[k], skin[i, k]), max(high[k], skin[i, k])
+    size, centre, t = (width, height), np.empty(2), np.empty(3)
+    nearest, middle = low[2], 0.5 * (low[2] + high[2])
+    t[0], t[1] = -0.5 * (low[0] + high[0]), -0.5 * (low[1] + high[1])
+    t[2] = focal * max(high[0] - low[0], high[1] - low[1]) / box - middle
     for _ in range(PLACEMENT_STEPS):
         t[2] = max(t[2], 0.02 - nearest)
-        low[:], high[:] = 1e9, -1e9
-        for i in range(n):
+        for k in range(2):
+            low[k], high[k] = 1e9, -1e9
+        for i in range(len(skin)):
             scale = focal / (skin[i, 2] + t[2])
             for k in range(2):
                 pixel = (skin[i, k] + t[k]) * scale
@@ -246,7 +247,7 @@ def _fit(
             error = max(error, abs(0.5 * (low[k] + high[k]) - centre[k]) / box)
         if error < 1e-3:
             break
-        depth = t[2] + 0.5 * (nearest + farthest)
+        depth = t[2] + middle
         for k in range(2):
             t[k] += (centre[k] - 0.5 * (low[k] + high[k])) * depth / focal
         t[2] += min(max(longer / box - 1, -0.3), 0.6) * depth * 0.8
