@@ -54,7 +54,7 @@ def test_a_short_command_differs_in_the_device_only() -> None:
 )
 def test_every_yaml_composes(group: str, name: str, tmp_path: Path) -> None:
     (tmp_path / "dataset.yaml").write_text("OWN: {URLS: own.tar, epoch_size: 3}\n", encoding="utf-8")
-    more = [f"DATASETS.FILE={tmp_path}/dataset.yaml"] if name == "own" else []
+    more = [f"DATASETS.FILE={tmp_path}/dataset.yaml"] if name in ("own", "synthetic") else []
     if name == "slurm":
         pytest.importorskip("hydra_plugins.hydra_submitit_launcher")
     if (group, name) == ("experiment", "default"):
@@ -148,6 +148,29 @@ def test_own_data_need_a_list(tmp_path: Path) -> None:
     file.write_text("POSES: {DATASET_FILE: a.npz}\n", encoding="utf-8")
     with pytest.raises(ValueError, match="at least one set"):
         compose(["exp_name=run", "data=own", f"DATASETS.FILE={file}"])
+
+
+def test_sets_to_validate_on(tmp_path: Path) -> None:
+    train, val = tmp_path / "train.yaml", tmp_path / "val.yaml"
+    train.write_text("MADE-TRAIN: {URLS: a.tar, epoch_size: 30}\n", encoding="utf-8")
+    val.write_text("MADE-VAL: {URLS: b.tar}\n", encoding="utf-8")
+    files = [f"DATASETS.FILE={train}", f"DATASETS.VAL_FILE={val}"]
+    cfg = compose(["exp_name=run", "data=synthetic", *files])
+    assert (list(cfg.DATASETS.TRAIN), list(cfg.DATASETS.VAL)) == (["MADE-TRAIN"], ["MADE-VAL"])
+    assert {"MADE-TRAIN", "MADE-VAL"} <= set(training_sets(cfg))
+    alone = compose(["exp_name=run", "data=synthetic", files[0]])
+    assert list(alone.DATASETS.VAL) == ["MADE-TRAIN"]
+    val.write_text("MADE-TRAIN: {URLS: b.tar}\n", encoding="utf-8")
+    with pytest.raises(ValueError, match="one name to different sets, got MADE-TRAIN"):
+        training_sets(compose(["exp_name=run", "data=synthetic", *files]))
+
+
+def test_pictures_made_while_training(tmp_path: Path) -> None:
+    val = tmp_path / "val.yaml"
+    val.write_text("MADE-VAL: {URLS: b.tar}\n", encoding="utf-8")
+    cfg = compose(["exp_name=run", "data=synthetic_stream", f"DATASETS.VAL_FILE={val}", "DATASETS.SYNTHETIC.SEED=4"])
+    assert (list(cfg.DATASETS.TRAIN), list(cfg.DATASETS.VAL)) == (["MADE"], ["MADE-VAL"])
+    assert training_sets(cfg).MADE.SYNTHETIC.SEED == 4
 
 
 @pytest.mark.parametrize("fraction", [0, 1.5, -1])

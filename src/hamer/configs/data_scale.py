@@ -15,6 +15,9 @@ from hamer.configs.reader import read_yaml
 _BRACES = re.compile(r"\{(?:(\d+)\.\.(\d+)|([^{}]*,[^{}]*))\}")
 _GOLDEN_RATIO = (5**0.5 - 1) / 2
 
+MADE = "MADE"
+"""The set of pictures made while training, which `DATASETS.SYNTHETIC` describes."""
+
 
 def leave_out(cfg: DictConfig) -> DictConfig:
     """Take the sets that `DATASETS.LEAVE_OUT` names out of the mixture, in place; the others' weights then sum to 1.
@@ -39,12 +42,15 @@ def leave_out(cfg: DictConfig) -> DictConfig:
 
 
 def own_sets(cfg: DictConfig) -> DictConfig:
-    """Fill an empty `DATASETS.TRAIN` with the sets of tars in `DATASETS.FILE`, in place, weighted by their sizes, and an empty
-    `VAL` with those of `VAL_FILE`, or the same.
+    """Fill an empty `DATASETS.TRAIN` with the sets of tars in `DATASETS.FILE`, in place, weighted by their sizes; and an empty
+    `VAL` with those of `VAL_FILE`, else the same.
 
     Raises:
         ValueError: no `DATASETS.FILE`, or none of its sets has tars.
     """
+    if cfg.DATASETS.get("VAL_FILE") and not cfg.DATASETS.get("VAL"):
+        with open_dict(cfg):
+            cfg.DATASETS.VAL = {name: {"WEIGHT": 1.0} for name in _tars_of_file(cfg.DATASETS, "VAL_FILE")}
     if cfg.DATASETS.get("TRAIN"):
         return cfg
     if OmegaConf.is_missing(cfg.DATASETS, "FILE"):
@@ -55,8 +61,7 @@ def own_sets(cfg: DictConfig) -> DictConfig:
     with open_dict(cfg):
         cfg.DATASETS.TRAIN = {name: {"WEIGHT": round(size / total, 9)} for name, size in sizes.items()}
         if not cfg.DATASETS.get("VAL"):
-            held_out = _tars_of_file(cfg.DATASETS, "VAL_FILE") if cfg.DATASETS.get("VAL_FILE") else listed
-            cfg.DATASETS.VAL = {name: {"WEIGHT": 1.0} for name in held_out}
+            cfg.DATASETS.VAL = {name: {"WEIGHT": 1.0} for name in listed}
     return cfg
 
 
@@ -97,6 +102,8 @@ def training_sets(cfg: Mapping[str, Any]) -> ConfigNode:
             "its dataset.yaml (hamer data synthesize --name)"
         )
     sets.merge({**trained, **held_out})
+    if datasets.get("SYNTHETIC"):
+        sets.merge({MADE: {"SYNTHETIC": datasets["SYNTHETIC"]}})
     _require_known(datasets, sets)
     fraction = datasets.get("FRACTION")
     if fraction is not None and fraction != 1:

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain, islice
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 
 from hamer.datasets.crop_settings import section
 from hamer.datasets.hands import Cutter, Hand
+from hamer.datasets.skipping import SkipCounts
 from hamer.datasets.streams import (
     Place,
     StreamPosition,
@@ -26,6 +27,7 @@ from hamer.datasets.streams import (
     stream_rng,
 )
 from hamer.datasets.tar_dataset import TarSource, tar_source
+from hamer.datasets.tar_filters import AnnotationFilters
 
 EPOCH_SAMPLES = 100_000
 """Items that each worker gives in an epoch, as in the original."""
@@ -37,12 +39,27 @@ INITIAL_BUFFER = 100
 """Hands that must wait there before the first is given."""
 
 
+class HandSource(Protocol):
+    """One set of a mixture."""
+
+    @property
+    def name(self) -> str:
+        """In configurations."""
+
+    @property
+    def skipped(self) -> SkipCounts:
+        """What could not be used."""
+
+    def endless_hands(self, seed: int, epoch: int, place: Place) -> Iterator[Hand]:
+        """Hands of a worker, without end."""
+
+
 class Mixture(torch.utils.data.IterableDataset):
     """Items of several sets, weighted, endless but for the epoch's length; seeded by epoch, rank and worker."""
 
     def __init__(
         self,
-        sources: Sequence[TarSource],
+        sources: Sequence[HandSource],
         weights: Sequence[float],
         cutter: Cutter,
         *,
@@ -115,7 +132,8 @@ class Chain(torch.utils.data.IterableDataset):
 def training_mixture(cfg: Any, dataset_cfg: Any, cutter: Cutter, *, seed: int = 0, **options: Any) -> Mixture:
     """The mixture of DATASETS.TRAIN; options are those of `Mixture`."""
     entries = section(cfg, "DATASETS").get("TRAIN") or {}
-    sources = [_source(cfg, dataset_cfg, name, train=True) for name in entries]
+    epoch_samples = int(options.get("epoch_samples", EPOCH_SAMPLES))
+    sources = [_training_source(cfg, dataset_cfg, name, epoch_samples) for name in entries]
     weights = [float(entry["WEIGHT"]) for entry in entries.values()]
     return Mixture(sources, weights, cutter, seed=seed, **options)
 
@@ -143,6 +161,15 @@ def dataset_entry(dataset_cfg: Any, name: str) -> Mapping[str, Any]:
         known = ", ".join(sorted(map(str, dataset_cfg))) if hasattr(dataset_cfg, "__iter__") else "none"
         raise ValueError(f"data set {name} is not in the list of data sets, which has: {known}")
     return {str(key).lower(): value for key, value in entry.items()}
+
+
+def _training_source(cfg: Any, dataset_cfg: Any, name: str, epoch_samples: int) -> HandSource:
+    entry = dataset_entry(dataset_cfg, name)
+    if "synthetic" not in entry:
+        return _source(cfg, dataset_cfg, name, train=True)
+    from hamer.datasets.made_set import made_set
+
+    return made_set(name, entry["synthetic"], AnnotationFilters.from_cfg(cfg), epoch_samples)
 
 
 def _source(cfg: Any, dataset_cfg: Any, name: str, *, train: bool) -> TarSource:
