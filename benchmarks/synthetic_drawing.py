@@ -24,7 +24,7 @@ import numpy as np
 import torch
 
 from hamer.checkpoints.hand_files import load_open_hand
-from hamer.datasets.synthetic import drawing, kernels
+from hamer.datasets.synthetic import drawing, lighting, shading, zbuffer
 from hamer.datasets.synthetic.composition import Scene, SceneMaker
 from hamer.datasets.synthetic.drawing_torch import draw_batch
 from hamer.datasets.synthetic.options import SyntheticOptions
@@ -99,28 +99,29 @@ def measure(scenes: list[Scene], size: int, batch: int, rounds: int, clock: Call
 
 def parts(scenes: list[Scene], size: int, rounds: int, clock: Callable[[], float]) -> None:
     """Print where the time of the Numba drawing goes."""
-    names = (
-        "vertex_normals", "texture_levels", "fill", "fragments", "interpolate", "sample_textures", "bend_normals",
-        "occlusion", "shadows", "smooth", "illuminate", "accumulate",
-    )  # fmt: skip
-    spent: dict[str, float] = dict.fromkeys(names, 0.0)
-    originals = {name: getattr(kernels, name) for name in names}
+    homes = {
+        shading: ("vertex_normals", "texture_levels", "interpolate", "sample_textures", "bend_normals"),
+        zbuffer: ("fill", "fragments", "accumulate"),
+        lighting: ("occlusion", "shadows", "smooth", "illuminate"),
+    }
+    originals = {name: (home, getattr(home, name)) for home, names in homes.items() for name in names}
+    spent = dict.fromkeys(originals, 0.0)
 
     def timed(name: str) -> Callable[..., object]:
         def call(*arguments: object) -> object:
             start = clock()
-            result = originals[name](*arguments)
+            result = originals[name][1](*arguments)
             spent[name] += clock() - start
             return result
 
         return call
 
     best: dict[str, float] = {}
-    for name in names:
-        setattr(kernels, name, timed(name))
+    for name, (home, _) in originals.items():
+        setattr(home, name, timed(name))
     try:
         for _ in range(rounds):
-            spent.update(dict.fromkeys(names, 0.0))
+            spent.update(dict.fromkeys(originals, 0.0))
             start = clock()
             for scene in scenes:
                 drawing.draw(scene.surfaces(), scene.lights, scene.camera_matrix, size, size)
@@ -128,8 +129,8 @@ def parts(scenes: list[Scene], size: int, rounds: int, clock: Callable[[], float
             row = {**spent, "the rest: joining, projecting, memory": total - sum(spent.values()), "all of it": total}
             best = {name: min(best.get(name, np.inf), value) for name, value in row.items()}
     finally:
-        for name, original in originals.items():
-            setattr(kernels, name, original)
+        for name, (home, original) in originals.items():
+            setattr(home, name, original)
     print("| part of the Numba drawing | ms a picture, minimum |\n|---|---|")
     for name, value in best.items():
         print(f"| {name} | {1000 * value / len(scenes):.2f} |")

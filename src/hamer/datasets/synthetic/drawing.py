@@ -1,7 +1,7 @@
 """Draw textured surfaces as a camera sees them, in linear light, with exact truth per pixel.
 
-The z-buffer and the shading passes are in `kernels.py`; `drawing_torch.py` draws the same in batches on any device. A
-picture is drawn on the caller's thread, without the GIL: threads or processes over pictures use all cores, and a picture
+The kernels are in `zbuffer.py`, `shading.py` and `lighting.py`; `drawing_torch.py` draws the same in batches on any
+device. A picture is drawn on the caller's thread, without the GIL: threads or processes over pictures use all cores, and a picture
 never depends on how many there are.
 """
 
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hamer.datasets.synthetic import kernels
+from hamer.datasets.synthetic import compiling, lighting, shading, zbuffer
 from hamer.datasets.synthetic.lights import Lights
 from hamer.datasets.synthetic.surfaces import Surface
 from hamer.datasets.synthetic.triangles import (
@@ -77,7 +77,7 @@ def draw(
         ImportError: Numba is missing; `drawing_torch.draw_batch` draws the same with torch.
     """
     check_sizes(width, height, supersample)
-    if kernels.numba is None:
+    if compiling.numba is None:
         raise ImportError("drawing needs the package numba; hamer.datasets.synthetic.drawing_torch draws without it")
     drawn = Drawn.empty(width, height)
     triangles = Triangles.of(surfaces)
@@ -86,36 +86,36 @@ def draw(
     if bounds[0] >= bounds[2] or bounds[1] >= bounds[3]:
         return drawn
     normals = np.zeros_like(triangles.positions)
-    kernels.vertex_normals(triangles.positions, triangles.faces, normals)
+    shading.vertex_normals(triangles.positions, triangles.faces, normals)
 
     nearest = np.zeros((height * supersample, width * supersample), np.float32)
     index = np.empty(nearest.shape, np.int32)
     u, v = np.ascontiguousarray((projection.xy * supersample - 0.5).T)
-    kernels.fill(u, v, projection.inverse_z, triangles.faces[projection.drawn], nearest, index)
+    zbuffer.fill(u, v, projection.inverse_z, triangles.faces[projection.drawn], nearest, index)
     drawn_faces = np.flatnonzero(projection.drawn).astype(np.int32)
-    pixels, face_of, at, share, front = kernels.fragments(
+    pixels, face_of, at, share, front = zbuffer.fragments(
         nearest, index, triangles.owners[drawn_faces], supersample, bounds
     )
     face_of = drawn_faces[face_of]
 
-    position, normal, d_position, coordinate, d_coordinate = kernels.interpolate(
+    position, normal, d_position, coordinate, d_coordinate = shading.interpolate(
         face_of, at, projection.xy, projection.inverse_z, triangles.positions, normals, triangles.faces, triangles.uv,
         triangles.uv_faces,
     )  # fmt: skip
     textures, texels = texture_table(surfaces)
-    texture = kernels.sample_textures(coordinate, d_coordinate, face_of, triangles.owners, textures, texels)
-    bent = kernels.bend_normals(normal, d_position, d_coordinate, texture)
+    texture = shading.sample_textures(coordinate, d_coordinate, face_of, triangles.owners, textures, texels)
+    bent = shading.bend_normals(normal, d_position, d_coordinate, texture)
     lens = np.array(lens_of(camera_matrix))
     surroundings = np.empty((1 + len(lights.directions), len(face_of)), np.float32)
-    surroundings[0] = kernels.occlusion(pixels, at, position, normal, nearest, supersample, lens)
+    surroundings[0] = lighting.occlusion(pixels, at, position, normal, nearest, supersample, lens)
     _lit_shares(triangles, projection, lights, pixels, position, normal, width, height, surroundings[1:])
-    surroundings = kernels.smooth(surroundings, pixels, front, position, width, height)
+    surroundings = lighting.smooth(surroundings, pixels, front, position, width, height)
     ambient = np.stack([lights.sky, lights.ground, lights.up])
-    shaded = kernels.illuminate(
+    shaded = lighting.illuminate(
         position, bent, texture, surroundings[0], surroundings[1:], face_of, triangles.owners, triangles.finish, ambient,
         lights.directions, lights.colors,
     )  # fmt: skip
-    kernels.accumulate(
+    zbuffer.accumulate(
         pixels, share, front, shaded, position, coordinate, triangles.labels[face_of],
         drawn.color, drawn.alpha, drawn.depth, drawn.label, drawn.uv,
     )  # fmt: skip
@@ -150,7 +150,7 @@ def texture_table(surfaces: Sequence[Surface]) -> tuple[np.ndarray, np.ndarray]:
         key = (id(surface.albedo), id(surface.relief))
         if key in starts:
             relief = _NO_RELIEF if surface.relief is None else surface.relief
-            kernels.texture_levels(surface.albedo, relief, _LINEAR, texels[start : start + _texels_of(size)])
+            shading.texture_levels(surface.albedo, relief, _LINEAR, texels[start : start + _texels_of(size)])
             del starts[key]
     return table, texels
 
@@ -180,7 +180,7 @@ def _lit_shares(
         frame, texel = light_frame(triangles, projection, lights.directions[light], width, height)
         light_map = np.zeros((SHADOW_SIZE, SHADOW_SIZE), np.float32)
         u, v, w = np.ascontiguousarray((triangles.positions @ frame[:, :3].T + frame[:, 3]).T)
-        kernels.fill(u, v, w, triangles.faces, light_map, _NO_INDEX)
-        lit[light] = kernels.shadows(
+        zbuffer.fill(u, v, w, triangles.faces, light_map, _NO_INDEX)
+        lit[light] = lighting.shadows(
             pixels, position, normal, lights.directions[light], light_map, frame, texel, float(lights.softness[light])
         )

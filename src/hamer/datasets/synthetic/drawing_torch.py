@@ -231,7 +231,7 @@ class _Batch:
 
 
 def _textures(surfaces: Sequence[Surface], device: torch.device) -> tuple[Tensor, Tensor]:
-    """First texel and size (M, Q, 2) of each surface's texture levels, and all texels (N, 5), as kernels.texture_levels."""
+    """First texel and size (M, Q, 2) of each surface's texture levels, and all texels (N, 5), as shading.texture_levels."""
     table = torch.as_tensor(srgb_to_linear_table(), device=device)
     starts: dict[tuple[int, int], list[tuple[int, int]]] = {}
     texels, total = [torch.zeros(0, 5, device=device)], 0

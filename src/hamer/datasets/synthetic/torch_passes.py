@@ -1,4 +1,4 @@
-"""The shading passes of `kernels.py` in torch, as whole arrays over the fragments of all pictures of a batch.
+"""The passes of `zbuffer.py`, `shading.py` and `lighting.py` in torch, over the fragments of all pictures of a batch.
 
 See there for what each pass does and where its formulas come from. Letters: K fragments, P points, F faces, T texture
 coordinates, M surfaces, B pictures, S supersampling; floats are float32.
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from hamer.datasets.synthetic import kernels
+from hamer.datasets.synthetic import lighting, shading, zbuffer
 
 
 @dataclass
@@ -32,7 +32,7 @@ class Fragments:
 
 
 def fragments(nearest: Tensor, index: Tensor, owners: Tensor, supersample: int) -> Fragments:
-    """From the z-buffer's `nearest` and `index` (B, H * S, W * S); `owners` (F,) as of kernels.fragments."""
+    """From the z-buffer's `nearest` and `index` (B, H * S, W * S); `owners` (F,) as of zbuffer.fragments."""
     pictures, height, width = index.shape[0], index.shape[1] // supersample, index.shape[2] // supersample
     samples = supersample**2
     shape = (pictures, height, supersample, width, supersample)
@@ -49,7 +49,7 @@ def fragments(nearest: Tensor, index: Tensor, owners: Tensor, supersample: int) 
     for sample in range(samples):
         chosen = left[:, sample].nonzero()[:, 0]
         first, closest = face[chosen, sample, None], depth[chosen, sample, None]
-        close = left[chosen] & (closest - depth[chosen] <= float(kernels.MERGED) * closest * closest)
+        close = left[chosen] & (closest - depth[chosen] <= float(zbuffer.MERGED) * closest * closest)
         same = (close & (face[chosen] == first)).float()
         merged = close & (owner[chosen] == owner[chosen, sample, None])
         left[chosen] &= ~merged
@@ -78,7 +78,7 @@ def vertex_normals(positions: Tensor, faces: Tensor) -> Tensor:
 @dataclass
 class Points:
     """Perspective-correct attributes of fragments: `position`, `normal` (K, 3), `d_position` (K, 2, 3), `coordinate` (K,
-    2), `d_coordinate` (K, 2, 2), as of kernels.interpolate."""
+    2), `d_coordinate` (K, 2, 2), as of shading.interpolate."""
 
     position: Tensor
     normal: Tensor
@@ -91,7 +91,7 @@ def interpolate(
     found: Fragments, xy: Tensor, inverse_z: Tensor, positions: Tensor, normals: Tensor, faces: Tensor, uv: Tensor,
     uv_faces: Tensor,
 ) -> Points:  # fmt: skip
-    """Attributes of the fragments; arguments as of kernels.interpolate."""
+    """Attributes of the fragments; arguments as of shading.interpolate."""
     corners = faces[found.face]
     a, b, c = xy[corners].unbind(1)
     ab, ac, q = b - a, c - a, found.at - a
@@ -149,7 +149,7 @@ def bend_normals(points: Points, texture: Tensor) -> Tensor:
     volume = (right * first).sum(dim=1, keepdim=True)
     volume = torch.where(volume >= 0, volume.clamp_min(1e-20), volume.clamp_max(-1e-20))
     gradient = (rise[:, :1] * first + rise[:, 1:] * second) / volume
-    scale = (kernels.STEEPEST / gradient.norm(dim=1, keepdim=True).clamp_min(1e-12)).clamp_max(1)
+    scale = (shading.STEEPEST / gradient.norm(dim=1, keepdim=True).clamp_min(1e-12)).clamp_max(1)
     bent = points.normal - scale * gradient
     return bent / bent.norm(dim=1, keepdim=True)
 
@@ -157,7 +157,7 @@ def bend_normals(points: Points, texture: Tensor) -> Tensor:
 def _turned_spirals(pixel: Tensor) -> Tensor:
     """The disc's eight points for each pixel, (K, 8, 2)."""
     turn = pixel[:, 0] % 2 + 2 * (pixel[:, 1] % 2)
-    return torch.as_tensor(kernels.SPIRALS, device=pixel.device)[turn]
+    return torch.as_tensor(lighting.SPIRALS, device=pixel.device)[turn]
 
 
 def occlusion(found: Fragments, points: Points, nearest: Tensor, supersample: int, lens: Tensor) -> Tensor:
@@ -165,10 +165,10 @@ def occlusion(found: Fragments, points: Points, nearest: Tensor, supersample: in
     rows, columns = nearest.shape[1:]
     lens = lens[found.picture]
     position, normal = points.position, points.normal
-    reach = kernels.OCCLUSION_RADIUS * lens[:, :1] * supersample / position[:, 2:]
+    reach = lighting.OCCLUSION_RADIUS * lens[:, :1] * supersample / position[:, 2:]
     spirals = _turned_spirals(found.pixel)
     plane = (position * normal).sum(dim=1)
-    limit = 4 * kernels.OCCLUSION_RADIUS**2
+    limit = 4 * lighting.OCCLUSION_RADIUS**2
     hidden = torch.zeros_like(plane)
     for point in range(spirals.shape[1]):
         column, row = (found.at * supersample + reach * spirals[:, point]).trunc().long().unbind(1)
@@ -194,7 +194,7 @@ def shadows(
     """How much of one light of each picture arrives (K,).
 
     `direction` (B, 3); `number` (B,) of the picture's map or -1; `maps` (N, S, S), `frames` (N, 3, 4), `texels` and
-    `softness` (N,) metres, as of kernels.shadows.
+    `softness` (N,) metres, as of lighting.shadows.
     """
     result = torch.ones_like(found.share)
     chosen = (number[found.picture] >= 0).nonzero()[:, 0]
@@ -211,7 +211,7 @@ def shadows(
     place = (
         torch.einsum("kij,kj->ki", frame[:, :, :3], points.position[chosen] + lift[:, None] * normal) + frame[:, :, 3]
     )
-    height = place[:, 2] + kernels.SHADOW_BIAS
+    height = place[:, 2] + lighting.SHADOW_BIAS
     inside = ((place[:, :2] >= radius[:, None]) & (place[:, :2] < size - 1 - radius[:, None])).all(dim=1)
     spirals = _turned_spirals(found.pixel[chosen])
     dark = torch.zeros_like(texel)
@@ -221,22 +221,22 @@ def shadows(
         x, y = at[:, 0] - left, at[:, 1] - top
         for corner in range(4):
             right, bottom = corner % 2, corner // 2
-            behind = (maps[which, top + bottom, left + right] - height) / kernels.SHADOW_RAMP
+            behind = (maps[which, top + bottom, left + right] - height) / lighting.SHADOW_RAMP
             dark += behind.clamp(0, 1) * (x if right else 1 - x) * (y if bottom else 1 - y)
     lit = torch.where(inside, 1 - dark / spirals.shape[1], 1)
-    result[chosen] = torch.where(cosine < kernels.TURNED_AWAY, 0, lit)
+    result[chosen] = torch.where(cosine < lighting.TURNED_AWAY, 0, lit)
     return result
 
 
 def smooth(values: Tensor, found: Fragments, position: Tensor, pictures: int, width: int, height: int) -> Tensor:
-    """Means of `values` (C, K) over blocks of 2 x 2 pixels of one surface, as kernels.smooth."""
+    """Means of `values` (C, K) over blocks of 2 x 2 pixels of one surface, as lighting.smooth."""
     number = torch.full((pictures, height + 1, width + 1), -1, dtype=torch.int64, device=values.device)
     front = found.front.nonzero()[:, 0]
     number[found.picture[front], found.pixel[front, 1], found.pixel[front, 0]] = front
     total, count = torch.zeros_like(values), torch.zeros_like(values[0])
     for step in range(4):
         other = number[found.picture, found.pixel[:, 1] + step // 2, found.pixel[:, 0] + step % 2]
-        near = (other >= 0) & ((position[other, 2] - position[:, 2]).abs() < kernels.BLOCK_DEPTH)
+        near = (other >= 0) & ((position[other, 2] - position[:, 2]).abs() < lighting.BLOCK_DEPTH)
         total += torch.where(near, values[:, other], 0)
         count += near
     return torch.where(count > 0, total / count.clamp_min(1), values)
@@ -259,7 +259,7 @@ def illuminate(
     sheen = strength * (0.04 + (1 - roughness) ** 2 * (1 - facing) ** 5) * opened
     result = albedo * opened * (1 + albedo * (1 - opened)) * (ground + (sky - ground) * (0.5 + 0.5 * upward))
     result = result + sheen * (ground + (sky - ground) * mirrored)
-    wrap = scatter * torch.as_tensor(kernels.SCATTER, device=scatter.device)
+    wrap = scatter * torch.as_tensor(lighting.SCATTER, device=scatter.device)
     for light in range(directions.shape[1]):
         toward, arrived = directions[found.picture, light], lit[light][:, None]
         cosine = (normal * toward).sum(dim=1, keepdim=True)

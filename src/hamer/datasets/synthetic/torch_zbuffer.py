@@ -1,4 +1,4 @@
-"""Triangles to z-buffers in torch, all pictures of a batch at once: what `kernels.fill` does, as whole arrays.
+"""Triangles to z-buffers in torch, all pictures of a batch at once: what `zbuffer.fill` does, as whole arrays.
 
 1. A triangle covers, in each row of samples between its top and bottom, the samples from its left to its right edge.
 2. w is a plane over the picture; the largest value at a sample is the nearest surface. w and the face's number are one
@@ -36,7 +36,7 @@ def fill(
     column = column_from[span] + offset
     triangle = triangle[span]
     depth = w_row[span] + (column - corners[triangle, 0, 0]) * right[triangle]
-    # Positive floats are ordered as their bits are; of two equally near faces the first one stays, as in the kernels.
+    # Positive floats are ordered as their bits are; of two equally near faces the first one stays, as in `zbuffer.py`.
     key = (depth.clamp_min(0).float().view(torch.int32).long() << 32) | (_LAST - faces[triangle])
     place = (start[span] + column)[depth > 0]
     buffer = torch.zeros(pictures * height * width, dtype=torch.int64, device=corners.device)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hamer.datasets.synthetic.kernels import seen_from
 from hamer.datasets.synthetic.surfaces import Surface
+from hamer.datasets.synthetic.zbuffer import seen_from
 
 NEAR = 0.02  # metres; a triangle with a corner nearer to the camera's plane is not drawn
 _FARTHEST = 1e6  # pixels; triangles with corners beyond would exceed what float32 can count
