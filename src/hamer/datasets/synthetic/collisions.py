@@ -8,7 +8,9 @@ the bit whatever else is in a batch. The solver minimises, by damped Gauss-Newto
 
 where a goal asks two points of the skin to meet. Segments: 0..14 the bones of the fingers in MANO's order (index,
 middle, little, ring, thumb; base to tip), 15..18 the palm below index, middle, little, ring. Metres and radians; the
-wrist's frame. Everything compiled is in this file, because Numba's cache looks for changes only there.
+wrist's frame. What the solver compiles is all in this file, because Numba's
+cache on disk looks for changes only in the file of the function that is called; `skinning` borrows `carry` and
+`multiply`, which have no reason to change.
 """
 
 from __future__ import annotations
