@@ -7,7 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from hamer.datasets.synthetic.drawing import Drawn, draw
+from hamer.datasets.synthetic import compiling
+from hamer.datasets.synthetic.drawing import Drawn, draw, texture_table
 from hamer.datasets.synthetic.lights import Lights
 from hamer.datasets.synthetic.surfaces import Surface
 
@@ -351,3 +352,43 @@ def test_refusals() -> None:
         draw([], one_light(), CAMERA, 5, 5, 9)
     with pytest.raises(ValueError, match="camera_matrix"):
         draw([], one_light(), np.zeros((3, 3)), 5, 5)
+
+
+def test_a_picture_without_numba_says_what_draws_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compiling, "numba", None)
+    with pytest.raises(ImportError, match="drawing_torch"):
+        draw([rectangle(1.0)], one_light(), CAMERA, WIDTH, HEIGHT)
+
+
+def test_surfaces_that_share_a_texture_share_its_texels() -> None:
+    albedo = np.random.default_rng(5).integers(0, 256, (16, 16, 3), dtype=np.uint8)
+    first, second = rectangle(1.0, albedo=albedo), rectangle(2.0, albedo=albedo)
+    other = rectangle(3.0, albedo=albedo.copy())
+    table, texels = texture_table([first, other, second])
+    assert table.tolist() == [[0, 16], [341, 16], [0, 16]]  # 341 = 256 + 64 + 16 + 4 + 1
+    assert len(texels) == 2 * 341
+    np.testing.assert_array_equal(texels[:341], texels[341:])
+    np.testing.assert_allclose(texels[340, :3], texels[:256, :3].mean(axis=0), rtol=1e-5)  # the last level is the mean
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"vertices": np.zeros((3, 2))}, "vertices"),
+        ({"vertices": np.full((3, 3), np.nan)}, "finite"),
+        ({"faces": [[0, 1, 3]]}, "faces"),
+        ({"uv_faces": [[0, 1, 2], [0, 1, 2]]}, "uv_faces"),
+        ({"labels": [1, 2]}, "labels"),
+        ({"albedo": np.zeros((4, 5, 3), np.uint8)}, "albedo"),
+        ({"relief": np.zeros((5, 5))}, "relief"),
+        ({"gloss": 1.5}, "gloss"),
+        ({"scattering": -1.0}, "scattering"),
+    ],
+)
+def test_surfaces_refuse_what_does_not_fit(change: dict, message: str) -> None:
+    fields = {
+        "vertices": np.zeros((3, 3)), "faces": [[0, 1, 2]], "uv": np.zeros((3, 2)), "uv_faces": [[0, 1, 2]],
+        "albedo": np.zeros((4, 4, 3), np.uint8), "relief": None, "gloss": 0.2, "labels": [0],
+    }  # fmt: skip
+    with pytest.raises(ValueError, match=message):
+        Surface(**{**fields, **change})
