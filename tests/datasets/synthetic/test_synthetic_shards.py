@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import cv2
@@ -13,6 +17,7 @@ from hamer.datasets.crop_settings import CropSettings
 from hamer.datasets.hands import PatchCutter, hands_of_sample
 from hamer.datasets.skipping import SkipCounts
 from hamer.datasets.streams import Place
+from hamer.datasets.synthetic import shards
 from hamer.datasets.synthetic.options import SyntheticOptions
 from hamer.datasets.synthetic.shards import Recipe, encoded, made_samples, write_shards
 from hamer.datasets.synthetic.stream import MadeSamples, MadeSource
@@ -119,14 +124,49 @@ def test_another_recipe_needs_another_folder(recipe: Recipe, tmp_path: Path) -> 
     write_shards(other, 1, tmp_path, overwrite=True)
 
 
-def test_processes_give_the_same_pictures(folder: Path, recipe: Recipe) -> None:
+def test_processes_give_the_same_pictures(folder: Path, recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two spawned processes, chunks of them in turn: the bytes of the samples are those of this process."""
-    count = 41  # three chunks
-    several = list(made_samples(recipe, range(count), processes=2))
-    assert len(several) == count
-    for sample, made in zip(samples(folder), several, strict=False):
-        assert made.members == sample.members
-    assert several[-1] == encoded(recipe.maker().make(count - 1), recipe.quality)
+    monkeypatch.setattr(shards, "_CHUNK", 3)  # of 7 pictures: the processes get two and one
+    several = list(made_samples(recipe, range(COUNT), processes=2))
+    assert [made.members for made in several] == [sample.members for sample in samples(folder)]
+
+
+def test_processes_end_with_a_killed_parent(tmp_path: Path) -> None:
+    """The parent is killed without a chance to tell its processes, which would wait for work for ever."""
+    script = tmp_path / "parent.py"
+    script.write_text(
+        "import multiprocessing, threading, time\n"
+        "from hamer.datasets.synthetic.shards import _end_with_parent\n"
+        "def work(ready):\n"
+        "    threading.Thread(target=_end_with_parent, daemon=True).start()\n"
+        "    ready.put(multiprocessing.current_process().pid)\n"
+        "    time.sleep(600)\n"
+        "if __name__ == '__main__':\n"
+        "    context = multiprocessing.get_context('spawn')\n"
+        "    ready = context.Queue()\n"
+        "    context.Process(target=work, args=(ready,)).start()\n"
+        "    print(ready.get(), flush=True)\n"
+        "    time.sleep(600)\n"
+    )
+    with subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        child = int(parent.stdout.readline())
+        parent.kill()
+        parent.wait()
+        # until the child has closed its copy of the pipe there is more to come; then it is gone
+        assert parent.stdout.read() == ""
+    with pytest.raises(ProcessLookupError):
+        _wait_for_end(child)
+
+
+def _wait_for_end(pid: int) -> None:
+    """Ask for the process until it is gone, which raises ProcessLookupError; at most a minute."""
+    for _ in range(600):
+        os.kill(pid, 0)
+        state = Path(f"/proc/{pid}/stat")
+        if state.exists() and state.read_text().rsplit(")", 1)[1].split()[0] == "Z":
+            raise ProcessLookupError(f"{pid} has ended; nobody has collected it yet")
+        time.sleep(0.1)
 
 
 def test_pictures_begin_at_the_first_index(recipe: Recipe) -> None:

@@ -10,6 +10,7 @@ import hashlib
 import multiprocessing
 import os
 import signal
+import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -208,8 +209,17 @@ _worker: dict[str, Any] = {}
 def _start_worker(recipe: Recipe) -> None:
     """In a process of the pool: one thread for everything, the keyboard left to the parent, the maker made."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     _single_thread()
     _worker["recipe"], _worker["maker"] = recipe, recipe.maker()
+
+
+def _end_with_parent() -> None:
+    """Wait for the parent's end and end too: a parent that was killed cannot tell, and work would wait for ever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _single_thread() -> None:
