@@ -170,10 +170,10 @@ class HamerModule(HAMER, LightningModule):
         output = self(batch)
         with self._float32():
             _, losses = self.compute_loss(batch, output)
+            self._errors.add(batch, output, self.mano)
         names = {f"val/{name}": value for name, value in losses.items()}
         self.log_dict(names, on_step=False, on_epoch=True, batch_size=len(batch["img"]), sync_dist=True, logger=False)
         output = _detached(output) | {"losses": losses}
-        self._errors.add(batch, output, self.mano)
         if batch_idx == 0 and self.previews is not None:
             self.previews(self, batch, output, "val")
         return output
