@@ -33,7 +33,7 @@ from hamer.models.loading import MAY_EXCEED, MAY_MISS, find_config
 from hamer.models.mano_head import neutral_mean_params
 from hamer.models.mano_wrapper import MANO
 from hamer.training.adapters import LORA_NAMES, lora_layers, merge_into
-from hamer.training.optimisers import optimised_names
+from hamer.training.optimisers import MACHINE_CHOICES, optimised_names
 
 if TYPE_CHECKING:
     from lightning.pytorch.plugins.io import CheckpointIO
@@ -45,8 +45,6 @@ else:
 logger = logging.getLogger(__name__)
 
 OURS = "hamer_training"
-# How AdamW computes is ours to choose on this machine; a checkpoint must not carry it to another.
-_MACHINE_CHOICES = ("fused", "foreach", "capturable")
 M = TypeVar("M", bound="HamerModule")
 
 
@@ -274,7 +272,7 @@ def _fitting_state(state: dict[str, Any], stored: list[str], wanted: list[str]) 
 
 def _empty_state(like: dict[str, Any], names: list[str]) -> dict[str, Any]:
     """No moments; the hyperparameters of `like`, but for those that belong to a machine."""
-    group = {key: value for key, value in like["param_groups"][0].items() if key not in _MACHINE_CHOICES}
+    group = {key: value for key, value in like["param_groups"][0].items() if key not in MACHINE_CHOICES}
     return {"state": {}, "param_groups": [{**group, "params": list(range(len(names)))}]}
 
 

@@ -7,12 +7,17 @@ is left out.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
 
 from hamer.models.hamer import HAMER
 from hamer.training.options import TrainingOptions
+
+MACHINE_CHOICES = ("fused", "foreach", "capturable")
+"""How AdamW computes is chosen on each machine; no checkpoint carries it to another."""
 
 
 def generator_parameters(network: HAMER) -> dict[str, nn.Parameter]:
@@ -49,11 +54,20 @@ def build_optimisers(network: HAMER, options: TrainingOptions, *, fused: bool | 
     groups = [generator_parameters(network), discriminator_parameters(network)]
     if not groups[0]:
         raise ValueError("no parameter of head or backbone requires a gradient: nothing would be trained")
-    return [
+    optimisers = [
         AdamW(list(group.values()), lr=options.lr, weight_decay=options.weight_decay, fused=fused)
         for group in groups
         if group
     ]
+    for optimiser in optimisers:
+        optimiser.register_load_state_dict_pre_hook(_with_own_machine_choices)
+    return optimisers
+
+
+def _with_own_machine_choices(optimiser: Optimizer, state: dict[str, Any]) -> dict[str, Any]:
+    """A state that is about to be loaded, computed on as this optimiser was made to: torch would take the file's way."""
+    own = {key: optimiser.defaults[key] for key in MACHINE_CHOICES}
+    return {**state, "param_groups": [{**group, **own} for group in state["param_groups"]]}
 
 
 def own_states(optimiser: Optimizer) -> None:
