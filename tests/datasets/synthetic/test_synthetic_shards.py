@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import cv2
@@ -129,6 +130,23 @@ def test_processes_give_the_same_pictures(folder: Path, recipe: Recipe, monkeypa
     monkeypatch.setattr(shards, "_CHUNK", 3)  # of 7 pictures: the processes get two and one
     several = list(made_samples(recipe, range(COUNT), processes=2))
     assert [made.members for made in several] == [sample.members for sample in samples(folder)]
+
+
+def test_a_process_that_died_is_told(recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class DeadPool:
+        def __init__(self, *_: object, **__: object) -> None:
+            pass
+
+        def submit(self, *_: object) -> None:
+            raise BrokenProcessPool("terminated abruptly")
+
+        def shutdown(self, **_: object) -> None:
+            pass
+
+    monkeypatch.setattr(shards, "ProcessPoolExecutor", DeadPool)
+    with pytest.raises(shards.WorkerDiedError, match="--processes"):
+        write_shards(recipe, 100, tmp_path, processes=2)
+    assert not list(tmp_path.glob("*.tar*"))
 
 
 def test_processes_end_with_a_killed_parent(tmp_path: Path) -> None:
