@@ -57,7 +57,9 @@ class HAMER(nn.Module):
         self.backbone = ViT(self.config.backbone)
         self.mano_head = MANOTransformerDecoderHead(self.config.head, mean_params)
         width, tokens, dense = self.config.backbone.width, self.config.landmarks, self.config.dense
-        self.landmark_tokens = None if tokens is None else LandmarkTokens(width, tokens.depth, tokens.heads)
+        self.landmark_tokens = None
+        if tokens is not None:
+            self.landmark_tokens = LandmarkTokens(width, tokens.depth, tokens.heads, self.config.head.width)
         self.dense_head = None if dense is None else DenseHead(width, self.config.backbone.grid[0], dense)
         if self.config.with_discriminator:
             self.discriminator = Discriminator()
@@ -103,11 +105,13 @@ class HAMER(nn.Module):
 
     def hands(self, features: Tensor, landmarks: Tensor | None = None) -> dict[str, Any]:
         """What `forward` returns, from the feature map and, where the network reads them, a landmark model's points."""
-        tokens = None
+        told: tuple[Tensor, ...] = ()
         if self.landmark_tokens is not None:
-            tokens = self.landmark_tokens(features, landmarks).to(self.mano_head.init_cam.dtype)
+            told = self.landmark_tokens(features, landmarks)
         with _no_autocast(features.device):  # millimetres do not survive half precision here
-            parameters, pred_cam = self.mano_head(features.to(self.mano_head.init_cam.dtype), tokens)
+            parameters, pred_cam = self.mano_head(
+                *(part.to(self.mano_head.init_cam.dtype) for part in (features, *told))
+            )
             return self._decode(parameters, pred_cam)
 
     def forward_step(self, batch: Mapping[str, Tensor], train: bool = False) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 Made pictures look unlike photos; keypoints do not. A network that learns from made pictures therefore leans on the points
 that a landmark model found, while the picture tells where they are wrong. Letters: B hands, C channels.
+The hand as a whole is told apart from its joints: one layer sees all numbers at once, and the head's query starts from it.
+Through attention alone the query learns only after thousands of steps which token is which joint.
 """
 
 from __future__ import annotations
@@ -23,20 +25,24 @@ class LandmarkTokens(nn.Module):
     Args:
         width: channels, those of the backbone.
         depth, heads: of the blocks.
+        query_width: channels of the head's query.
     """
 
-    def __init__(self, width: int, depth: int, heads: int) -> None:
+    def __init__(self, width: int, depth: int, heads: int, query_width: int) -> None:
         super().__init__()
         self.numbers = nn.Linear(N_NUMBERS, width)
         self.seen = nn.Linear(width, width)
-        self.joint = nn.Parameter(torch.randn(1, N_LANDMARKS, width) * 0.02)
+        self.joint = nn.Parameter(torch.randn(1, N_LANDMARKS, width) * 0.5)  # as large as what the numbers become
         self.absent = nn.Parameter(torch.zeros(1, 1, width))
         config = ViTConfig(width=width, depth=depth, heads=heads, drop_path_rate=0.0)
         self.blocks = nn.ModuleList(Block(config, 0.0) for _ in range(depth))
         self.norm = nn.LayerNorm(width)
+        self.whole = nn.Sequential(
+            nn.Linear(N_LANDMARKS * N_NUMBERS, 2 * query_width), nn.GELU(), nn.Linear(2 * query_width, query_width)
+        )
 
-    def forward(self, features: Tensor, landmarks: Tensor | None) -> Tensor:
-        """Tokens (B, 21, C) of points.
+    def forward(self, features: Tensor, landmarks: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Tokens (B, 21, C) of points, and what is added to the head's query (B, query width).
 
         Args:
             features: (B, C, rows, columns) of the square crop.
@@ -57,8 +63,9 @@ class LandmarkTokens(nn.Module):
         known = landmarks[..., 6:] > 0
         scale = landmarks.new_tensor([1, 1, 1, GUESS_SCALE, GUESS_SCALE, GUESS_SCALE, 1])
         at = F.grid_sample(features, 2 * landmarks[:, :, None, :2], align_corners=False)[..., 0].transpose(1, 2)
-        told = self.numbers(landmarks * scale) + self.seen(at)
+        numbers = landmarks * scale * known
+        told = self.numbers(numbers) + self.seen(at)
         tokens = torch.where(known, told, self.absent.to(told.dtype)) + self.joint
         for block in self.blocks:
             tokens = block(tokens)
-        return self.norm(tokens)
+        return self.norm(tokens), self.whole(numbers.flatten(1))

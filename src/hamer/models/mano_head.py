@@ -66,12 +66,15 @@ class MANOTransformerDecoderHead(nn.Module):
                 raise ValueError(f"mean parameter {key!r} must have shape ({n},), got {tuple(values.shape)}")
             self.register_buffer(name, values[None])
 
-    def forward(self, features: Tensor, more: Tensor | None = None) -> tuple[dict[str, Tensor], Tensor]:
+    def forward(
+        self, features: Tensor, more: Tensor | None = None, start: Tensor | None = None
+    ) -> tuple[dict[str, Tensor], Tensor]:
         """Parameters of hands, right-hand convention.
 
         Args:
             features: (B, C, rows, columns).
             more: (B, M, C) further tokens to read beside them.
+            start: (B, width) added to the query before it reads anything.
 
         Returns:
             parameters as rotation matrices, `global_orient` (B, 1, 3, 3), `hand_pose` (B, 15, 3, 3), `betas` (B, 10),
@@ -85,7 +88,7 @@ class MANOTransformerDecoderHead(nn.Module):
             buffer.expand(batch, -1) for buffer in (self.init_hand_pose, self.init_betas, self.init_cam)
         )
         for _ in range(self.ief_iters):  # the query never sees the estimate: every pass adds the same change
-            token = self.transformer(context)
+            token = self.transformer(context, start)
             pose = self.decpose(token) + pose
             betas = self.decshape(token) + betas
             camera = self.deccam(token) + camera

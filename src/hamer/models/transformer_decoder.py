@@ -131,8 +131,10 @@ class TransformerDecoder(nn.Module):
         self.dropout = nn.Dropout(config.emb_dropout)
         self.transformer = CrossAttentionLayers(config)
 
-    def forward(self, context: Tensor) -> Tensor:
-        """The query token (B, width) after looking at the context (B, N, C)."""
+    def forward(self, context: Tensor, start: Tensor | None = None) -> Tensor:
+        """The query token (B, width), to which `start` (B, width) is added, after looking at the context (B, N, C)."""
         zero = context.new_zeros(context.shape[0], 1, 1)
         token = self.dropout(self.to_token_embedding(zero)) + self.pos_embedding
+        if start is not None:
+            token = token + start[:, None]
         return self.transformer(token, context).squeeze(1)
