@@ -17,6 +17,8 @@ from hamer.detectors.scoring import joint_confidences
 _SHIFT, _STRETCH, _TURN = 0.08, 0.15, np.deg2rad(15)
 """How far the palm detector's region is off the one that the joints give: centre and size as parts of the size, angle."""
 _SEEN, _LEAST_PRESENCE = 0.6, 0.5  # the detector's: below, a look without colours; below, no hand
+_LIKE_FIVE = float(np.sqrt((1 - 1 / 5) / (1 - 1 / 2)))
+"""Spread of the five looks that the detector takes over that of two, about their own mean."""
 _LOST = 0.5  # of the hand's size: guesses whose joints are farther from the true ones on average show another thing
 
 
@@ -77,5 +79,5 @@ def _answer(looks: list[Guesses], keypoints_2d: np.ndarray) -> Landmarks | None:
     miss = float(np.linalg.norm(points[0] - keypoints_2d, axis=-1).mean()) / size
     if presence[-1, 0] < _LEAST_PRESENCE or miss > _LOST:
         return None
-    confidence = joint_confidences(spreads, presence.mean(0))
+    confidence = joint_confidences(_LIKE_FIVE * spreads, presence.mean(0))
     return Landmarks(np.c_[points[0], confidence[0]].astype(np.float32), world[0].astype(np.float32))
