@@ -24,7 +24,7 @@ With the landmark model (fetched once) the annotation also says what it sees, `l
 networks that are given its points; --no_landmarks leaves that out and is twice as fast.
 
 Picture number I of seed S is always the same, whatever --count and --processes. Interrupted, the same command continues; a
-larger --count adds to the folder. Count on 20 to 40 pictures a second and core, and 30 MB for a thousand.
+larger --count adds to the folder. Count on 20 to 40 pictures a second and core, and 20 MB for a thousand.
 
 examples:
   hamer data synthesize made --count 200 --sheet sheet.jpg
