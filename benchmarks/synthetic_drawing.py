@@ -24,9 +24,9 @@ import numpy as np
 import torch
 
 from hamer.checkpoints.hand_files import load_open_hand
-from hamer.datasets.synthetic import drawing, lighting, shading, zbuffer
 from hamer.datasets.synthetic.composition import Scene, SceneMaker
-from hamer.datasets.synthetic.drawing_torch import draw_batch
+from hamer.datasets.synthetic.drawing import numba_drawing, numba_lighting, numba_texturing, numba_zbuffer
+from hamer.datasets.synthetic.drawing.torch_drawing import draw_batch
 from hamer.datasets.synthetic.options import SyntheticOptions
 from hamer.hand_models.layer import HandModel
 from hamer.rendering import Mesh, render
@@ -45,7 +45,7 @@ def candidates(scenes: list[Scene], size: int, batch: int) -> dict[str, Callable
 
     def numba() -> None:
         for scene in scenes:
-            drawing.draw(scene.surfaces(), scene.lights, scene.camera_matrix, size, size)
+            numba_drawing.draw(scene.surfaces(), scene.lights, scene.camera_matrix, size, size)
 
     def torch_on(device: str, group: int) -> Callable[[], None]:
         def draw() -> None:
@@ -100,9 +100,9 @@ def measure(scenes: list[Scene], size: int, batch: int, rounds: int, clock: Call
 def parts(scenes: list[Scene], size: int, rounds: int, clock: Callable[[], float]) -> None:
     """Print where the time of the Numba drawing goes."""
     homes = {
-        shading: ("vertex_normals", "texture_levels", "interpolate", "sample_textures", "bend_normals"),
-        zbuffer: ("fill", "fragments", "accumulate"),
-        lighting: ("occlusion", "shadows", "smooth", "illuminate"),
+        numba_texturing: ("vertex_normals", "texture_levels", "interpolate", "sample_textures", "bend_normals"),
+        numba_zbuffer: ("fill", "fragments", "accumulate"),
+        numba_lighting: ("occlusion", "shadows", "smooth", "illuminate"),
     }
     originals = {name: (home, getattr(home, name)) for home, names in homes.items() for name in names}
     spent = dict.fromkeys(originals, 0.0)
@@ -124,7 +124,7 @@ def parts(scenes: list[Scene], size: int, rounds: int, clock: Callable[[], float
             spent.update(dict.fromkeys(originals, 0.0))
             start = clock()
             for scene in scenes:
-                drawing.draw(scene.surfaces(), scene.lights, scene.camera_matrix, size, size)
+                numba_drawing.draw(scene.surfaces(), scene.lights, scene.camera_matrix, size, size)
             total = clock() - start
             row = {**spent, "the rest: joining, projecting, memory": total - sum(spent.values()), "all of it": total}
             best = {name: min(best.get(name, np.inf), value) for name, value in row.items()}
@@ -166,7 +166,9 @@ def main() -> None:
     clock = time.perf_counter if arguments.clock == "wall" else time.process_time
     torch.set_num_threads(1)
     scenes = make_scenes(arguments.scenes, arguments.size)
-    drawn = [drawing.draw(s.surfaces(), s.lights, s.camera_matrix, arguments.size, arguments.size) for s in scenes]
+    drawn = [
+        numba_drawing.draw(s.surfaces(), s.lights, s.camera_matrix, arguments.size, arguments.size) for s in scenes
+    ]
     faces = statistics.mean(sum(len(surface.faces) for surface in scene.surfaces()) for scene in scenes)
     covered = statistics.mean(int((picture.alpha > 0).sum()) for picture in drawn)
     print(f"{machine()}\n{len(scenes)} scenes, on average {faces:.0f} triangles over {covered:.0f} pixels\n")

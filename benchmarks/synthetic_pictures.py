@@ -23,12 +23,12 @@ import cv2
 import numpy as np
 import torch
 
-from hamer.datasets.synthetic.drawing import draw
-from hamer.datasets.synthetic.effects import photograph
+from hamer.datasets.synthetic.camera.effects import photograph
+from hamer.datasets.synthetic.drawing.numba_drawing import draw
+from hamer.datasets.synthetic.drawing.surfaces import Surface
 from hamer.datasets.synthetic.maker import PictureMaker, over_background, truth_of
 from hamer.datasets.synthetic.options import SyntheticOptions
 from hamer.datasets.synthetic.shards import Recipe, encoded
-from hamer.datasets.synthetic.surfaces import Surface
 from hamer.datasets.synthetic.truth import annotation, visible_joints
 from hamer.geometry.cameras import project
 

@@ -29,7 +29,9 @@ def test_without_a_factor_boxes_are_taken_as_stored() -> None:
 
 def test_a_smaller_factor_enlarges_the_hand() -> None:
     """A point beside the box's centre moves away from the crop's centre by the ratio of the factors."""
-    plain, nearer = (plan_tar_item(ANNOTATION, 256, s, _unchanged()) for s in (settings(), settings(RESCALE_FACTOR=1.6)))
+    plain, nearer = (
+        plan_tar_item(ANNOTATION, 256, s, _unchanged()) for s in (settings(), settings(RESCALE_FACTOR=1.6))
+    )
     centre = plain.keypoints_2d[0, :2] - (np.array([20.0, 5.0]) / 100)  # 20, 5 px of a box of 100
     grown = (nearer.keypoints_2d[0, :2] - centre) / (plain.keypoints_2d[0, :2] - centre)
     assert np.allclose(grown, 2.0 / 1.6, atol=1e-4)  # float32 pixels

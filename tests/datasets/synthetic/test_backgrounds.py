@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hamer.datasets.synthetic import fields, palettes, procedural
-from hamer.datasets.synthetic.backgrounds import LONGEST_SIDE, Backgrounds, random_crop
+from hamer.datasets.synthetic.backgrounds import procedural
+from hamer.datasets.synthetic.backgrounds.backgrounds import LONGEST_SIDE, Backgrounds, random_crop
+from hamer.datasets.synthetic.materials import fields, palettes
 from hamer.errors import PictureError
 
 

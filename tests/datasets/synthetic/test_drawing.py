@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from hamer.datasets.synthetic import compiling
-from hamer.datasets.synthetic.drawing import Drawn, draw, texture_table
-from hamer.datasets.synthetic.lights import Lights
-from hamer.datasets.synthetic.surfaces import Surface
+from hamer.datasets.synthetic.drawing.lights import Lights
+from hamer.datasets.synthetic.drawing.numba_drawing import Drawn, draw, texture_table
+from hamer.datasets.synthetic.drawing.surfaces import Surface
 
 CAMERA = np.array([[120.0, 0.0, 50.0], [0.0, 110.0, 40.0], [0.0, 0.0, 1.0]])
 WIDTH, HEIGHT = 96, 80
@@ -356,7 +356,7 @@ def test_refusals() -> None:
 
 def test_a_picture_without_numba_says_what_draws_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compiling, "numba", None)
-    with pytest.raises(ImportError, match="drawing_torch"):
+    with pytest.raises(ImportError, match="torch_drawing"):
         draw([rectangle(1.0)], one_light(), CAMERA, WIDTH, HEIGHT)
 
 

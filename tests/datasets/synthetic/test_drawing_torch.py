@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from hamer.checkpoints.hand_files import load_open_hand
-from hamer.datasets.synthetic.drawing import draw
-from hamer.datasets.synthetic.drawing_torch import draw_batch
-from hamer.datasets.synthetic.lights import Lights, draw_lights
-from hamer.datasets.synthetic.surfaces import Surface
+from hamer.datasets.synthetic.drawing.lights import Lights, draw_lights
+from hamer.datasets.synthetic.drawing.numba_drawing import draw
+from hamer.datasets.synthetic.drawing.surfaces import Surface
+from hamer.datasets.synthetic.drawing.torch_drawing import draw_batch
 
 WIDTH, HEIGHT = 88, 72
 CAMERA = np.array([[130.0, 0.0, 45.0], [0.0, 125.0, 34.0], [0.0, 0.0, 1.0]])

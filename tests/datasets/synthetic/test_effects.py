@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hamer.datasets.synthetic.blurs import defocus, halved, motion_kernel, moved, resampled
-from hamer.datasets.synthetic.effects import MAX_BLUR, photograph
+from hamer.datasets.synthetic.camera.blurs import defocus, halved, motion_kernel, moved, resampled
+from hamer.datasets.synthetic.camera.effects import MAX_BLUR, photograph
 
 SIDE = 128
 Generator = np.random.Generator

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hamer.datasets.synthetic.lights import Lights, draw_lights, warmth
+from hamer.datasets.synthetic.drawing.lights import Lights, draw_lights, warmth
 
 
 def test_lights_are_valid_varied_and_reproducible() -> None:

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from hamer.checkpoints.hand_files import load_open_hand
-from hamer.datasets.synthetic import dress as dress_module
-from hamer.datasets.synthetic import skin as skin_module
-from hamer.datasets.synthetic.arms import LENGTHS, forearm
-from hamer.datasets.synthetic.skin import Skin, SkinBank
-from hamer.datasets.synthetic.surfaces import FOREARM, Surface
-from hamer.datasets.synthetic.wrists import Wrist, boundary_loop
+from hamer.datasets.synthetic.arms import dress as dress_module
+from hamer.datasets.synthetic.arms.forearm import LENGTHS, forearm
+from hamer.datasets.synthetic.arms.wrists import Wrist, boundary_loop
+from hamer.datasets.synthetic.drawing.surfaces import FOREARM, Surface
+from hamer.datasets.synthetic.skin import bank as skin_module
+from hamer.datasets.synthetic.skin.bank import Skin, SkinBank
 from hamer.hand_models.arrays import HandModelArrays
 
 SIZE = 128

@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from hamer.checkpoints.hand_files import load_open_hand
-from hamer.datasets.synthetic.capsules import CapsuleHand
-from hamer.datasets.synthetic.collisions import GOAL, N_SEGMENTS, RADII_AT, pose_bones
-from hamer.datasets.synthetic.families import FAMILIES, INDEX, MIDDLE, WEIGHTS, Draft
-from hamer.datasets.synthetic.poses import (
+from hamer.datasets.synthetic.hands.capsules import CapsuleHand
+from hamer.datasets.synthetic.hands.collisions import GOAL, N_SEGMENTS, RADII_AT, pose_bones
+from hamer.datasets.synthetic.hands.families import FAMILIES, INDEX, MIDDLE, WEIGHTS, Draft
+from hamer.datasets.synthetic.hands.poses import (
     DEEPEST,
     TRIES,
     WIDEST,

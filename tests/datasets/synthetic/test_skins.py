@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from hamer.checkpoints.hand_files import load_open_hand
-from hamer.datasets.synthetic import skin as skin_module
-from hamer.datasets.synthetic.skin import Skin, SkinBank
-from hamer.datasets.synthetic.tones import (
+from hamer.datasets.synthetic.skin import bank as skin_module
+from hamer.datasets.synthetic.skin.bank import Skin, SkinBank
+from hamer.datasets.synthetic.skin.tones import (
     ITA_RANGE,
     draw_tone,
     lab_to_linear,
@@ -17,7 +17,7 @@ from hamer.datasets.synthetic.tones import (
     srgb_to_linear,
     to_srgb,
 )
-from hamer.datasets.synthetic.unwrapping import hand_uv
+from hamer.datasets.synthetic.skin.unwrapping import hand_uv
 from hamer.hand_models.arrays import HandModelArrays
 
 SIZE = 128

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import trimesh
 
-from hamer.datasets.synthetic import shapes, things, wares
-from hamer.datasets.synthetic.grasps import FINGERS, grasps
-from hamer.datasets.synthetic.shapes import Shape
-from hamer.datasets.synthetic.surfaces import Surface
-from hamer.datasets.synthetic.things import HIDDEN, held_object, occluder
+from hamer.datasets.synthetic.drawing.surfaces import Surface
+from hamer.datasets.synthetic.things import shapes, things, wares
+from hamer.datasets.synthetic.things.grasps import FINGERS, grasps
+from hamer.datasets.synthetic.things.shapes import Shape
+from hamer.datasets.synthetic.things.things import HIDDEN, held_object, occluder
 from hamer.rendering import render
 from hamer.rendering.meshes import Mesh
 from hamer.structures import Camera

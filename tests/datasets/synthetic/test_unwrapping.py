@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from hamer.checkpoints.hand_files import load_open_hand
-from hamer.datasets.synthetic.anatomy import RestAnatomy
-from hamer.datasets.synthetic.texels import Texels
-from hamer.datasets.synthetic.unwrapping import MARGIN, hand_uv
+from hamer.datasets.synthetic.skin.rest_anatomy import RestAnatomy
+from hamer.datasets.synthetic.skin.texels import Texels
+from hamer.datasets.synthetic.skin.unwrapping import MARGIN, hand_uv
 from hamer.hand_models.arrays import HandModelArrays
 
 

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from hamer.checkpoints.hand_files import load_open_hand
-from hamer.datasets.synthetic.poses import HandDraws, draw_hands
-from hamer.datasets.synthetic.skinning import skinner_of
-from hamer.datasets.synthetic.views import (
+from hamer.datasets.synthetic.hands.poses import HandDraws, draw_hands
+from hamer.datasets.synthetic.hands.skinning import skinner_of
+from hamer.datasets.synthetic.hands.views import (
     CUT_SHARE,
     FOCAL,
     HABITS,

@@ -8,7 +8,7 @@ from typing import Any
 
 try:
     import numba
-except ImportError:  # drawing.draw says what to do
+except ImportError:  # numba_drawing.draw says what to do
     numba = None  # type: ignore[assignment]
 
 logger = logging.getLogger(__name__)

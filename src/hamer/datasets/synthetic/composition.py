@@ -6,15 +6,15 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from hamer.datasets.synthetic.arms import forearm
-from hamer.datasets.synthetic.lights import Lights, draw_lights
+from hamer.datasets.synthetic.arms.forearm import forearm
+from hamer.datasets.synthetic.drawing.lights import Lights, draw_lights
+from hamer.datasets.synthetic.drawing.surfaces import OTHER_HAND, Surface
+from hamer.datasets.synthetic.hands.posed_hand import HandCloth, PosedHand, mirrored_vertices
+from hamer.datasets.synthetic.hands.poses import draw_hands
+from hamer.datasets.synthetic.hands.views import Views, draw_views
 from hamer.datasets.synthetic.options import SyntheticOptions
-from hamer.datasets.synthetic.posed_hand import HandCloth, PosedHand, mirrored_vertices
-from hamer.datasets.synthetic.poses import draw_hands
-from hamer.datasets.synthetic.skin import Skin, SkinBank
-from hamer.datasets.synthetic.surfaces import OTHER_HAND, Surface
-from hamer.datasets.synthetic.things import held_object, occluder
-from hamer.datasets.synthetic.views import Views, draw_views
+from hamer.datasets.synthetic.skin.bank import Skin, SkinBank
+from hamer.datasets.synthetic.things.things import held_object, occluder
 from hamer.geometry.mirroring import mirror_points
 from hamer.hand_models.layer import HandModel
 

@@ -10,13 +10,13 @@ from typing import Any
 import cv2
 import numpy as np
 
-from hamer.datasets.synthetic.backgrounds import Backgrounds
+from hamer.datasets.synthetic.backgrounds.backgrounds import Backgrounds
+from hamer.datasets.synthetic.camera.effects import photograph
 from hamer.datasets.synthetic.composition import Scene, SceneMaker
-from hamer.datasets.synthetic.drawing import Drawn, draw
-from hamer.datasets.synthetic.effects import photograph
+from hamer.datasets.synthetic.drawing.numba_drawing import Drawn, draw
 from hamer.datasets.synthetic.landmarking import Landmarker
 from hamer.datasets.synthetic.options import SyntheticOptions
-from hamer.datasets.synthetic.skin import SkinBank
+from hamer.datasets.synthetic.skin.bank import SkinBank
 from hamer.datasets.synthetic.truth import HandTruth, annotation, visible_joints
 from hamer.hand_models.layer import HandModel
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from hamer.datasets.packing.annotations import HandAnnotation
 from hamer.datasets.packing.samples import hand_sample
-from hamer.datasets.synthetic.surfaces import FIRST_PART, FOREARM
+from hamer.datasets.synthetic.drawing.surfaces import FIRST_PART, FOREARM
 from hamer.geometry.boxes import boxes_from_keypoints, clip_boxes
 from hamer.geometry.mirroring import mirror_axis_angle, mirror_points
 from hamer.hand_models.arrays import HandModelArrays

@@ -1,0 +1,1 @@
+"""The arm behind a hand, bare or dressed."""

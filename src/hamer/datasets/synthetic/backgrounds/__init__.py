@@ -1,0 +1,1 @@
+"""What lies behind a hand: parts of the user's pictures, or painted places."""

@@ -1,0 +1,1 @@
+"""Coloured materials that backgrounds and things are covered with."""

@@ -1,0 +1,116 @@
+"""Gloves of made hands: thin rubber, wool, leather, coated work gloves, with or without fingers.
+
+Letters: M used texels of the hand's texture.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from hamer.datasets.synthetic.skin.curves import bell, smoothstep
+from hamer.datasets.synthetic.skin.places import THUMB
+from hamer.datasets.synthetic.skin.texels import Texels
+from hamer.datasets.synthetic.skin.tones import log_srgb
+
+Material = Literal["rubber", "wool", "leather", "work"]
+
+_COLORS: dict[str, tuple[tuple[int, int, int], ...]] = {
+    "rubber": ((62, 98, 186), (96, 140, 214), (34, 34, 38), (226, 228, 228), (112, 84, 170), (214, 196, 160), (70, 150, 110)),
+    "wool": ((40, 42, 50), (130, 34, 40), (120, 122, 126), (214, 206, 190), (36, 60, 100), (60, 84, 60), (180, 120, 60)),
+    "leather": ((94, 60, 38), (40, 34, 32), (156, 104, 58), (200, 170, 120), (110, 30, 30)),
+    "work": ((150, 152, 156), (60, 64, 70), (214, 190, 60), (220, 110, 40), (232, 230, 224)),
+}  # fmt: skip
+_COATINGS = ((40, 42, 46), (40, 70, 150), (196, 60, 40), (90, 92, 96), (60, 120, 70))
+
+
+@dataclass(frozen=True)
+class Glove:
+    """A glove laid over a hand: log colours (3, M), relief (M,) metres, cover (M,) 0..1, gloss 0..1, cuff sRGB (3,)."""
+
+    colors: np.ndarray
+    relief: np.ndarray
+    cover: np.ndarray
+    gloss: float
+    cuff: np.ndarray
+
+
+def draw_glove(texels: Texels, noise: np.ndarray, rng: np.random.Generator, *, fingerless: bool) -> Glove:
+    """A glove of a random material; `noise` (2, M) is a variant of the bank's mottle (coarse, fine; deviation 1)."""
+    material: Material = rng.choice(
+        ["wool", "leather", "work"] if fingerless else ["rubber", "wool", "leather", "work"]
+    )
+    srgb = np.array(_COLORS[material][rng.integers(len(_COLORS[material]))], float) + rng.normal(0, 8, 3)
+    srgb = np.clip(srgb, 10, 245)
+    colors = np.repeat(log_srgb(srgb)[:, None], len(texels.index), axis=1).astype(np.float32)
+    relief = np.zeros(len(texels.index), np.float32)
+    gloss = _MAKERS[material](colors, relief, texels, noise, rng)
+    cover = np.ones(len(texels.index), np.float32)
+    if fingerless:
+        cover = _without_fingers(texels, rng)
+        hem = bell(cover - 0.5, 0.35)
+        colors -= (0.25 * hem).astype(np.float32)
+        relief += (4e-4 * cover).astype(np.float32)
+    return Glove(colors, relief, cover, gloss, srgb)
+
+
+def _without_fingers(texels: Texels, rng: np.random.Generator) -> np.ndarray:
+    """1 where the glove reaches (M,): up to the first phalanges' middle, a little further or less."""
+    reach = texels.anatomy.reach
+    base = np.where(np.arange(5) == THUMB, reach[:, 1] + 0.3 * (reach[:, 2] - reach[:, 1]), 0.6 * reach[:, 1])
+    cut = (base + rng.uniform(-0.004, 0.006))[texels.nearest]
+    inside = smoothstep(0.0006, -0.0006, texels.along - cut)
+    return np.where(texels.finger >= 0, inside, 1.0).astype(np.float32)
+
+
+def _rubber(
+    colors: np.ndarray, relief: np.ndarray, texels: Texels, noise: np.ndarray, rng: np.random.Generator
+) -> float:
+    """Smooth, shiny, with folds where it is loose."""
+    fold = bell(noise[0], 0.22) - 0.3
+    colors += np.float32(0.03) * noise[0]
+    relief += np.float32(rng.uniform(1e-4, 5e-4)) * fold
+    return float(rng.uniform(0.2, 0.6))
+
+
+def _wool(colors: np.ndarray, relief: np.ndarray, texels: Texels, noise: np.ndarray, rng: np.random.Generator) -> float:
+    """Rows of stitches along the fingers; sometimes stripes across."""
+    around = np.arctan2(texels.across, texels.height) * (texels.finger >= 0) + texels.across / 0.008 * (
+        texels.finger < 0
+    )
+    stitch = np.sin(around * 8) * np.sin(texels.along * 2 * np.pi / 0.0032)
+    if rng.random() < 0.3:
+        stripe = np.sin(texels.position[:, 0] * 2 * np.pi / rng.uniform(0.008, 0.03)) > rng.uniform(-0.2, 0.7)
+        other = log_srgb(rng.uniform(20, 235, 3))
+        colors += (other[:, None] - colors) * stripe
+    colors += (0.10 * stitch + 0.07 * noise[1]).astype(np.float32)
+    relief += (3e-4 * stitch).astype(np.float32)
+    return 0.0
+
+
+def _leather(
+    colors: np.ndarray, relief: np.ndarray, texels: Texels, noise: np.ndarray, rng: np.random.Generator
+) -> float:
+    """Grained and worn, with seams along the fingers' sides."""
+    seam = bell(texels.dorsal + 0.05, 0.10) * (texels.finger >= 0)
+    grain = np.abs(noise[1])
+    colors += (-0.30 * seam + 0.10 * noise[0] - 0.08 * grain).astype(np.float32)
+    relief += (-2.5e-4 * seam + 0.8e-4 * grain).astype(np.float32)
+    return float(rng.uniform(0.08, 0.3))
+
+
+def _work(colors: np.ndarray, relief: np.ndarray, texels: Texels, noise: np.ndarray, rng: np.random.Generator) -> float:
+    """A knitted back, and a rough coating on the palm and the fingertips."""
+    gloss = 0.5 * _wool(colors, relief, texels, noise, rng)
+    to_tip = texels.anatomy.reach[texels.nearest, 3] - texels.along
+    dipped = smoothstep(0.1, -0.05, texels.dorsal + 0.08 * noise[0])
+    dipped = np.maximum(dipped, smoothstep(0.028, 0.024, to_tip) * (texels.finger >= 0)).astype(np.float32)
+    coating = log_srgb(_COATINGS[rng.integers(len(_COATINGS))])[:, None] + 0.05 * noise[1]
+    colors += dipped * (coating - colors)
+    relief += dipped * (np.float32(3e-4) + np.float32(1e-4) * noise[1])
+    return gloss + 0.1
+
+
+_MAKERS = {"rubber": _rubber, "wool": _wool, "leather": _leather, "work": _work}

@@ -1,0 +1,1 @@
+"""What hands hold, and what comes between a hand and the camera."""
