@@ -5,6 +5,7 @@ Transformers", 2024).
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from hamer.models.config import DecoderConfig
 from hamer.models.transformer_decoder import TransformerDecoder
 
 N_ROTATIONS, N_BETAS = 16, 10
+MEAN_BOX_SIDE = 0.12  # metres: longer side of the box around a hand as it is seen, on average over poses and views
 
 
 def read_mean_params(path: str | Path) -> dict[str, np.ndarray]:
@@ -33,10 +35,15 @@ def read_mean_params(path: str | Path) -> dict[str, np.ndarray]:
         return {name: np.asarray(file[name], np.float32) for name in ("pose", "shape", "cam")}
 
 
-def neutral_mean_params() -> dict[str, np.ndarray]:
-    """Flat pose, mean shape, a camera that fills 90 % of the crop: a start for training without the original's file."""
+def neutral_mean_params(rescale_factor: float = 2.0) -> dict[str, np.ndarray]:
+    """A start for training without the original's file: flat pose, mean shape, an ordinary hand's size in the crop.
+
+    `rescale_factor`: side of the crop over that of the box tight around the hand. The scale of the camera is 2 over the
+    crop's width in metres at the hand; from far off, as 0.9 would be, a network first learns about that width alone.
+    """
     flat = np.tile(np.array([1, 0, 0, 0, 1, 0], np.float32), N_ROTATIONS)
-    return {"pose": flat, "shape": np.zeros(N_BETAS, np.float32), "cam": np.array([0.9, 0, 0], np.float32)}
+    scale = 2 / (rescale_factor * MEAN_BOX_SIDE)
+    return {"pose": flat, "shape": np.zeros(N_BETAS, np.float32), "cam": np.array([scale, 0, 0], np.float32)}
 
 
 class MANOTransformerDecoderHead(nn.Module):
@@ -49,6 +56,7 @@ class MANOTransformerDecoderHead(nn.Module):
     def __init__(self, config: DecoderConfig, mean_params: Mapping[str, np.ndarray]) -> None:
         super().__init__()
         self.ief_iters = config.ief_iters
+        self.gradient_limit: float | None = None  # see `limited`; training sets it
         self.transformer = TransformerDecoder(config)
         self.decpose = nn.Linear(config.width, 6 * N_ROTATIONS)
         self.decshape = nn.Linear(config.width, N_BETAS)
@@ -92,6 +100,19 @@ class MANOTransformerDecoderHead(nn.Module):
             pose = self.decpose(token) + pose
             betas = self.decshape(token) + betas
             camera = self.deccam(token) + camera
+        if self.gradient_limit is not None and pose.requires_grad:
+            for estimate in (pose, betas, camera):
+                estimate.register_hook(partial(limited, limit=self.gradient_limit))
         rotations = rot6d_to_rotmat(pose.unflatten(-1, (N_ROTATIONS, 6)))
         parameters = {"global_orient": rotations[:, :1], "hand_pose": rotations[:, 1:], "betas": betas}
         return parameters, camera
+
+
+def limited(gradient: Tensor, limit: float) -> Tensor:
+    """The gradient (B, n) of a loss that is a sum over hands, each hand's part no longer than `limit`.
+
+    A rotation of six numbers (Zhou et al., 2019) is divided by their length: where the network has no idea which way a
+    hand is turned, the numbers tend to 0 and the gradient of that one hand to infinity, and would outweigh the batch.
+    """
+    length = gradient.norm(dim=-1, keepdim=True)
+    return gradient * (limit / length.clamp_min(limit))

@@ -77,6 +77,7 @@ class HamerModule(HAMER, LightningModule):
         self.mano.load_state_dict(self.mano.state_dict())
         self.automatic_optimization = False
         self.options = TrainingOptions.from_cfg(self.cfg)
+        self.mano_head.gradient_limit = self.options.hand_grad_clip_val
         self.previews = previews
         self.failed_batch: Mapping[str, Any] | None = None
         self.average = WeightAverage(self.options.ema) if self.options.ema > 0 else None
@@ -311,8 +312,8 @@ class HamerModule(HAMER, LightningModule):
         return torch.autocast(self.device.type, enabled=False) if self.device.type in ("cpu", "cuda") else nullcontext()
 
     def _summed(self, values: Tensor) -> Tensor:
-        """The sum over all processes."""
-        summed: Tensor = self.trainer.strategy.reduce(values.to(self.device), reduce_op="sum")
+        """The sum over all processes, float32 on its way: Apple's GPUs have no float64."""
+        summed: Tensor = self.trainer.strategy.reduce(values.float().to(self.device), reduce_op="sum")
         return summed.cpu()
 
     def _unsynchronised(self) -> AbstractContextManager[Any]:

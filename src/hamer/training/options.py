@@ -48,6 +48,8 @@ class TrainingOptions:
     Attributes:
         lr, weight_decay: `TRAIN.LR`, `TRAIN.WEIGHT_DECAY`, of both optimisers.
         grad_clip_val: `TRAIN.GRAD_CLIP_VAL`, largest norm of the network's gradient; 0 leaves it alone.
+        hand_grad_clip_val: `TRAIN.HAND_GRAD_CLIP_VAL`, largest norm of one hand's part of it, at the head's outputs (pose,
+            betas, camera, each); None leaves it alone.
         adversarial: `LOSS_WEIGHTS.ADVERSARIAL`; at 0 there is no discriminator and one optimiser.
         loss_weights: `LOSS_WEIGHTS` as a whole.
         root: `EXTRA.PELVIS_IND`, the joint that 3D keypoints are relative to.
@@ -68,6 +70,7 @@ class TrainingOptions:
     lr: float = 1e-5
     weight_decay: float = 1e-4
     grad_clip_val: float = 0.0
+    hand_grad_clip_val: float | None = None
     adversarial: float = 0.0005
     loss_weights: Mapping[str, float] = field(default_factory=dict)
     root: int = 0
@@ -118,6 +121,7 @@ class TrainingOptions:
             "lr": train.get("LR"),
             "weight_decay": train.get("WEIGHT_DECAY"),
             "grad_clip_val": train.get("GRAD_CLIP_VAL"),
+            "hand_grad_clip_val": train.get("HAND_GRAD_CLIP_VAL"),
             "fused": train.get("FUSED"),
             "compiled": train.get("COMPILE"),
             "backbone": train.get("BACKBONE"),

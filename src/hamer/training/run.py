@@ -21,6 +21,7 @@ from hamer.checkpoints.hand_files import load_open_hand
 from hamer.configs.data_scale import training_sets
 from hamer.configs.node import ConfigNode
 from hamer.configs.reader import finish, from_mapping
+from hamer.datasets.crop_settings import STORED_RESCALE_FACTOR
 from hamer.errors import HamerError, require
 from hamer.models.mano_head import neutral_mean_params
 from hamer.models.mano_wrapper import MANO
@@ -161,7 +162,8 @@ def build_module(settings: ConfigNode, *, resuming: bool = False) -> HamerModule
         logger.warning("the backbone starts from random weights: MODEL.BACKBONE.PRETRAINED_WEIGHTS is null")
     if hand is None:
         return HamerModule(settings, previews=previews)
-    return HamerModule(settings, mano=MANO(hand), mean_params=neutral_mean_params(), previews=previews)
+    mean = neutral_mean_params(float(settings.MODEL.get("RESCALE_FACTOR") or STORED_RESCALE_FACTOR))
+    return HamerModule(settings, mano=MANO(hand), mean_params=mean, previews=previews)
 
 
 def _found(start: str) -> Path:
