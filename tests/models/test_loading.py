@@ -50,6 +50,14 @@ def test_a_given_crop_shape_is_kept(checkpoint: Path) -> None:
     assert load_hamer(checkpoint)[1].MODEL.BBOX_SHAPE == [256, 256]
 
 
+def test_null_is_like_nothing_said(checkpoint: Path) -> None:
+    config = checkpoint.parent.parent / "model_config.yaml"
+    config.write_text(config.read_text().replace("    TYPE: vit\n", "    TYPE: vit\n    IMAGE_SIZE: null\n"))
+    cfg = load_hamer(checkpoint)[1]
+    assert cfg.MODEL.BACKBONE.IMAGE_SIZE is None
+    assert cfg.MODEL.BBOX_SHAPE == [192, 256]
+
+
 def test_without_the_yaml_the_configuration_inside_is_taken(checkpoint: Path, small: HAMER) -> None:
     (checkpoint.parent.parent / "model_config.yaml").unlink()
     model, cfg = load_hamer(checkpoint)

@@ -140,7 +140,7 @@ def inference_config(cfg: ConfigNode) -> ConfigNode:
     cfg.defrost()
     backbone = cfg.MODEL.setdefault("BACKBONE", {"TYPE": "vit"})
     if str(backbone.get("TYPE", "vit")).startswith("vit") and cfg.MODEL.get("BBOX_SHAPE") is None:
-        cfg.MODEL["BBOX_SHAPE"] = list(backbone.get("IMAGE_SIZE", [256, 192]))[::-1]
+        cfg.MODEL["BBOX_SHAPE"] = list(backbone.get("IMAGE_SIZE") or [256, 192])[::-1]
     backbone.pop("PRETRAINED_WEIGHTS", None)
     cfg.MODEL.pop("DENSE_HEAD", None)
     cfg.freeze()
