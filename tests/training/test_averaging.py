@@ -67,6 +67,20 @@ def test_normalisations_are_averaged_and_the_frozen_is_not() -> None:
     assert set(average.tensors) == {"0.bias", "1.weight", "1.bias", "1.running_mean", "1.running_var"}
 
 
+def test_what_a_continued_run_trains_anew_joins_the_average() -> None:
+    """Its checkpoint has no average of what was frozen then."""
+    network, before, after = nn.Sequential(nn.Linear(3, 2), nn.Linear(2, 1)), WeightAverage(0.9), WeightAverage(0.9)
+    network[0].requires_grad_(False)
+    before.begin(network)
+    after.load(before.tensors, 1)
+    network[0].requires_grad_(True)
+    with after.shown(network):
+        assert set(after.tensors) == set(network.state_dict())
+    nn.init.ones_(network[0].weight)
+    after.update(network)
+    assert 0 < (after.tensors["0.weight"] - 1).abs().max() < 1
+
+
 def test_show_and_hide_leave_no_trace() -> None:
     network, average = nn.Linear(3, 2), WeightAverage(0.9)
     average.begin(network)

@@ -33,9 +33,10 @@ class WeightAverage:
         self._is_shown = False
 
     def begin(self, network: nn.Module) -> None:
-        """Start from the network's weights, unless a checkpoint has brought an average."""
-        if not self.tensors:
-            self.tensors = {name: value.detach().clone() for name, value in averaged_tensors(network)}
+        """Start from the network's weights, but for those of which a checkpoint has brought an average."""
+        for name, value in averaged_tensors(network):
+            if name not in self.tensors:
+                self.tensors[name] = value.detach().clone()
 
     @torch.no_grad()
     def update(self, network: nn.Module) -> None:
@@ -58,6 +59,7 @@ class WeightAverage:
     def show(self, network: nn.Module) -> None:
         """Give the network the average's weights; `hide` gives its own back."""
         if self.tensors and not self._is_shown:
+            self.begin(network)  # a resumed run may train what its checkpoint left alone
             self._exchange(network)
 
     def hide(self, network: nn.Module) -> None:
