@@ -95,3 +95,16 @@ def test_as_webdataset_pipeline(golden: Path) -> None:
     assert len(list(pipeline)) == 7
     doubled = pipeline.map(lambda item: item["__key__"] * 2)
     assert {len(key) for key in doubled} == {12}
+
+
+@pytest.mark.parametrize("factor", [-1, 2])
+def test_a_network_that_sees_less_around_the_hand_is_shown_less(factor: float, golden: Path, photos: Path) -> None:
+    """As its training was: MODEL.RESCALE_FACTOR over 2.0 of what others are shown."""
+    near = config()
+    near.MODEL.RESCALE_FACTOR = 1.6
+    path = golden / "hamer" / "eval_dataset.npz"
+    plain, nearer = (ImageDataset(c, path, photos, train=False, rescale_factor=factor)[0] for c in (config(), near))
+    for name in ("box_size", "bbox_expand_factor"):
+        assert nearer[name] == pytest.approx(0.8 * plain[name])
+    ours, theirs = nearer["keypoints_2d"][:, :2], plain["keypoints_2d"][:, :2]
+    np.testing.assert_allclose(0.8 * ours, theirs, atol=1e-5)  # float32 px

@@ -60,7 +60,8 @@ class ImageDataset(torch.utils.data.Dataset):
             img_dir: folder that the file's imgname are relative to.
             train: augment.
             rescale_factor: how much larger than the box's longer side the crop is; -1 for the box itself, brought to the
-                aspect ratio of BBOX_SHAPE.
+                aspect ratio of BBOX_SHAPE. A network with MODEL.RESCALE_FACTOR sees its share of that, as in training
+                (`CropSettings.share_of_box`).
             prune: has no effect, as in the original; anything but nothing warns.
             kwargs: what else an entry of a list of data sets may hold (TYPE, KEYPOINT_LIST); not used.
 
@@ -167,12 +168,14 @@ class ImageDataset(torch.utils.data.Dataset):
 
     def _box(self, scale: np.ndarray) -> tuple[Any, Any]:
         """Side of the crop, px, and how much larger than the box's longer side it is."""
+        share = self.settings.share_of_box
         if self.rescale_factor == -1:
             sides = scale * 200
             size = utils.expand_to_aspect_ratio(sides, target_aspect_ratio=self.settings.bbox_shape).max()
-            return size, size / sides.max()
+            return share * size, share * size / sides.max()
         if self.rescale_factor > 0:
-            return self.rescale_factor * scale.max() * 200, self.rescale_factor
+            factor = self.rescale_factor if share == 1 else share * self.rescale_factor
+            return factor * scale.max() * 200, factor
         raise ValueError(f"rescale_factor must be positive, or -1 for the box itself, got {self.rescale_factor}")
 
     @staticmethod
