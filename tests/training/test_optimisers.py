@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
 from hamer.training.optimisers import build_optimisers, choose_fused, optimised_names
 from hamer.training.options import LoRAOptions, TrainingOptions
@@ -59,6 +60,20 @@ def test_frozen_parts_rest_and_do_not_change(
     changed = {name for name, p in module.named_parameters() if not torch.equal(before[name], p)}
     assert not {name for name in changed if name.startswith(("backbone.blocks.0.", "backbone.patch", "backbone.pos"))}
     assert {"backbone.blocks.1.attn.qkv.weight", "mano_head.deccam.weight"} <= changed
+
+
+@pytest.mark.parametrize("train", [{"BACKBONE": "frozen"}, {"BACKBONE": "lora"}, {"FROZEN_BLOCKS": 1}])
+def test_a_frozen_stem_keeps_its_statistics(
+    golden_module: Any, golden_batch: Any, trainer: Any, repeated: Any, train: dict[str, Any]
+) -> None:
+    """Normalisations of a convolutional stem would else follow the pictures although nothing of it is trained."""
+    module = golden_module({"TRAIN": train, "MODEL": {"BACKBONE": {"STEM": [4, 4, 8, 8], "DROP_PATH_RATE": 0.0}}})
+    stem = module.backbone.patch_embed
+    for norm in (part for part in stem.modules() if isinstance(part, nn.BatchNorm2d)):
+        norm.reset_running_stats()  # made-up variances may be negative
+    before = {name: value.clone() for name, value in stem.state_dict().items()}
+    trainer(max_steps=2).fit(module.train(), repeated(golden_batch, 1))
+    assert all(before[name].equal(value) for name, value in stem.state_dict().items())
 
 
 def test_nothing_to_train_is_refused(golden_module: Any) -> None:

@@ -116,10 +116,12 @@ def prepare_backbone(backbone: ViT, options: TrainingOptions) -> None:
 
 
 def rest_frozen_parts(backbone: ViT) -> None:
-    """Put blocks without any trained parameter into evaluation mode: drop path there would only add noise."""
-    for block in backbone.blocks:
-        if not any(p.requires_grad for p in block.parameters()):
-            block.eval()
+    """Put parts without any trained parameter into evaluation mode: drop path in blocks would only add noise, and the
+    statistics of a stem's normalisations would move.
+    """
+    for part in (backbone.patch_embed, *backbone.blocks):
+        if not any(p.requires_grad for p in part.parameters()):
+            part.eval()
 
 
 def compile_backbone(backbone: ViT, options: TrainingOptions) -> None:
