@@ -214,3 +214,19 @@ def test_the_command_composes_a_student(tmp_path: Path) -> None:
         assert (config.backbone.width, config.with_discriminator) == (width, False)
         options = DistillationOptions.from_cfg(cfg)
         assert (options.teacher, options.ground_truth) == (str(teacher), 0.5)
+
+
+def test_landmarks_and_maps_of_a_student(golden_cfg: Any, teacher: Any, golden_batch: Any) -> None:
+    """A student that reads landmarks is given the batch's, and one with a dense head learns its maps."""
+    crops = golden_batch["img"]["img"]
+    with_parts = {"MODEL": {"LANDMARK_TOKENS": {"DEPTH": 1, "HEADS": 3}, "DENSE_HEAD": {"WIDTH": 4, "SIDE": 32}}}
+    cfg = golden_cfg(changes=STUDENT)
+    cfg.merge(with_parts)
+    cfg.MODEL.BACKBONE.IMAGE_SIZE = [256, 256]  # maps are of a square
+    module = DistillationModule(cfg, teacher).eval()
+    landmarks = torch.rand(len(crops), 21, 7, generator=torch.Generator().manual_seed(0)) - 0.5
+    landmarks[..., 6] = 1.0
+    with torch.no_grad():
+        blind, told = (module({"img": crops, "landmarks": known}) for known in (torch.zeros_like(landmarks), landmarks))
+    assert not blind["pred_vertices"].equal(told["pred_vertices"])
+    assert told["pred_heatmaps"].shape == (len(crops), 21, 32, 32)
