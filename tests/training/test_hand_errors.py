@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -84,3 +85,17 @@ def test_sums_of_all_processes(hand: MANO) -> None:
     errors.add(*case(hand), hand)
     doubled = errors.means(lambda sums: 2 * sums)
     assert doubled["mpjpe"] < 1e-3
+
+
+def test_no_float64_leaves_the_processor(golden_module: Any) -> None:
+    """Apple's GPUs have none."""
+    module, seen = golden_module(), []
+
+    def reduce(values: torch.Tensor, reduce_op: str) -> torch.Tensor:
+        seen.append((values.dtype, reduce_op))
+        return values
+
+    module._trainer = SimpleNamespace(strategy=SimpleNamespace(reduce=reduce))
+    sums = torch.tensor([[1.5, 2.0], [3.0, 4.0]], dtype=torch.float64)
+    assert module._summed(sums).tolist() == sums.tolist()
+    assert seen == [(torch.float32, "sum")]

@@ -17,7 +17,7 @@ NAMES = ("mpjpe", "pa_mpjpe", "pa_mpvpe")
 
 class HandErrors:
     """Sums over a validation: root-relative MPJPE and PA-MPJPE of hands whose 3D joints are all known, PA-MPVPE of hands whose
-    parameters are.
+    parameters are. Computed on the processor: a hand's errors are little work, and Apple's GPUs have no float64.
     """
 
     def __init__(self, root: int = 0) -> None:
@@ -32,7 +32,7 @@ class HandErrors:
             output: of the network.
             hand: its hand layer, which makes true vertices of true parameters.
         """
-        joints, truth = output["pred_keypoints_3d"].float(), batch["keypoints_3d"].float()
+        joints, truth = output["pred_keypoints_3d"].float().cpu(), batch["keypoints_3d"].float().cpu()
         known = (truth[..., 3] > 0).all(-1)
         if bool(known.any()):
             self._add(0, mpjpe(joints[known], truth[known][..., :3], root=self.root))
@@ -41,7 +41,7 @@ class HandErrors:
         known = torch.stack([batch["has_mano_params"][name].reshape(-1) > 0 for name in names]).all(0)
         if bool(known.any()):
             true = hand(**{name: _true_parameter(batch, name)[known] for name in names}, pose2rot=False)
-            self._add(2, pa_mpjpe(output["pred_vertices"][known].float(), true.vertices))
+            self._add(2, pa_mpjpe(output["pred_vertices"][known].float().cpu(), true.vertices.cpu()))
 
     def means(self, summed: Callable[[Tensor], Tensor] | None = None) -> dict[str, float]:
         """`mpjpe`, `pa_mpjpe`, `pa_mpvpe` in mm, of those that any hand has; and begin anew.
@@ -55,7 +55,7 @@ class HandErrors:
         return {name: error / n for name, error, n in zip(NAMES, errors, counts, strict=True) if n > 0}
 
     def _add(self, column: int, errors: Tensor) -> None:
-        self._sums[0, column] += MILLIMETRES * errors.double().sum().cpu()
+        self._sums[0, column] += MILLIMETRES * errors.double().sum()
         self._sums[1, column] += len(errors)
 
 
