@@ -107,7 +107,13 @@ class HamerModule(HAMER, LightningModule):
 
     def configure_optimizers(self) -> list[Optimizer]:
         """AdamW for head and backbone, AdamW for the discriminator."""
-        fused = choose_fused(self.options, self.device, scaled=self._gradient_scaler() is not None)
+        is_scaled = self._gradient_scaler() is not None
+        if is_scaled and self.options.hand_grad_clip_val is not None:
+            raise ValueError(
+                "TRAIN.HAND_GRAD_CLIP_VAL must be left out with trainer.precision=16-mixed, whose gradients are multiplied on "
+                "their way: take bf16-mixed or 32-true"
+            )
+        fused = choose_fused(self.options, self.device, scaled=is_scaled)
         return list(build_optimisers(self, self.options, fused=fused))
 
     def on_fit_start(self) -> None:

@@ -98,6 +98,8 @@ class TrainingOptions:
         for key, value in (("LR", self.lr), ("WEIGHT_DECAY", self.weight_decay), ("GRAD_CLIP_VAL", self.grad_clip_val)):
             if value < 0:
                 raise ValueError(f"TRAIN.{key} must not be negative, got {value}")
+        if self.hand_grad_clip_val is not None and not self.hand_grad_clip_val > 0:
+            raise ValueError(f"TRAIN.HAND_GRAD_CLIP_VAL must be above 0, or left out, got {self.hand_grad_clip_val}")
         if not 0 <= self.ema < 1:
             raise ValueError(f"TRAIN.EMA must be in [0, 1), e.g. 0.999; 0 keeps no average; got {self.ema}")
 
