@@ -12,7 +12,7 @@ from hamer.datasets.checking.sample_checks import check_hand
 from hamer.datasets.synthetic.maker import MadePicture, PictureMaker, over_background
 from hamer.datasets.synthetic.options import SyntheticOptions
 from hamer.datasets.synthetic.skin.bank import SkinBank
-from hamer.datasets.synthetic.truth import projected
+from hamer.datasets.synthetic.vectors import projected
 from hamer.geometry.mirroring import mirror_points
 from hamer.hand_models.layer import HandModel
 from hamer.pipeline.reconstructor import load_hand_model

@@ -8,14 +8,14 @@ import torch
 
 from hamer.datasets.checking.posing import check_pose
 from hamer.datasets.checking.sample_checks import check_hand
+from hamer.datasets.synthetic.hands.posed_hand import part_labels
 from hamer.datasets.synthetic.truth import (
     FINGER_DEPTH,
     HandTruth,
     annotation,
-    part_labels,
-    projected,
     visible_joints,
 )
+from hamer.datasets.synthetic.vectors import projected
 from hamer.hand_models.layer import HandModel
 from hamer.pipeline.reconstructor import load_hand_model
 

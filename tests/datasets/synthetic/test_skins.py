@@ -12,7 +12,6 @@ from hamer.datasets.synthetic.skin.tones import (
     ITA_RANGE,
     draw_tone,
     lab_to_linear,
-    linear_to_lab,
     log_srgb,
     srgb_to_linear,
     to_srgb,
@@ -21,6 +20,17 @@ from hamer.datasets.synthetic.skin.unwrapping import hand_uv
 from hamer.hand_models.arrays import HandModelArrays
 
 SIZE = 128
+# IEC 61966-2-1: XYZ of linear sRGB, D65.
+RGB_TO_XYZ = np.array(
+    [[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750], [0.0193339, 0.1191920, 0.9503041]]
+)
+
+
+def linear_to_lab(rgb: np.ndarray) -> np.ndarray:
+    """Linear sRGB (..., 3) to CIELAB (..., 3), D65: the inverse of `lab_to_linear`."""
+    xyz = np.asarray(rgb, np.float64) @ RGB_TO_XYZ.T / [0.95047, 1.0, 1.08883]
+    f = np.where(xyz > (6 / 29) ** 3, np.cbrt(xyz), xyz / (3 * (6 / 29) ** 2) + 4 / 29)
+    return np.stack([116 * f[..., 1] - 16, 500 * (f[..., 0] - f[..., 1]), 200 * (f[..., 1] - f[..., 2])], axis=-1)
 
 
 @pytest.fixture(scope="module")

@@ -7,10 +7,12 @@ import pytest
 import trimesh
 
 from hamer.datasets.synthetic.drawing.surfaces import Surface
-from hamer.datasets.synthetic.things import shapes, things, wares
+from hamer.datasets.synthetic.things import shapes, wares
 from hamer.datasets.synthetic.things.grasps import FINGERS, grasps
+from hamer.datasets.synthetic.things.holding import held_object
+from hamer.datasets.synthetic.things.occluders import HIDDEN, occluder
 from hamer.datasets.synthetic.things.shapes import Shape
-from hamer.datasets.synthetic.things.things import HIDDEN, held_object, occluder
+from hamer.datasets.synthetic.vectors import uniform_rotation
 from hamer.rendering import render
 from hamer.rendering.meshes import Mesh
 from hamer.structures import Camera
@@ -178,7 +180,7 @@ def test_held_things_do_not_swallow_the_hand() -> None:
 
 
 def test_grasps_move_with_the_hand() -> None:
-    rotation, shift = things._any_turn(np.random.default_rng(0)), np.array([0.1, -0.2, 0.3])
+    rotation, shift = uniform_rotation(np.random.default_rng(0)), np.array([0.1, -0.2, 0.3])
     for joints in HANDS:
         for grasp, moved in zip(grasps(joints), grasps(joints @ rotation.T + shift), strict=True):
             assert grasp.kind == moved.kind

@@ -14,8 +14,9 @@ from hamer.datasets.synthetic.hands.poses import draw_hands
 from hamer.datasets.synthetic.hands.views import Views, draw_views
 from hamer.datasets.synthetic.options import SyntheticOptions
 from hamer.datasets.synthetic.skin.bank import Skin, SkinBank
-from hamer.datasets.synthetic.things.things import held_object, occluder
-from hamer.geometry.mirroring import mirror_points
+from hamer.datasets.synthetic.things.holding import held_object
+from hamer.datasets.synthetic.things.occluders import occluder
+from hamer.geometry.mirroring import mirror_faces, mirror_points
 from hamer.hand_models.layer import HandModel
 
 _NEAREST = 0.12  # m from the camera that another hand keeps
@@ -113,7 +114,7 @@ class SceneMaker:
         if is_left:
             middle = hand.vertices.mean(0)
             arm.vertices = (mirror_points(arm.vertices - middle) + middle).astype(np.float32)
-            arm.faces, arm.uv_faces = (np.ascontiguousarray(f[:, [0, 2, 1]]) for f in (arm.faces, arm.uv_faces))
+            arm.faces, arm.uv_faces = (np.ascontiguousarray(mirror_faces(f)) for f in (arm.faces, arm.uv_faces))
         arm.vertices = (arm.vertices + shift).astype(np.float32)
         arm.labels = np.full_like(arm.labels, OTHER_HAND)
         return [arm]

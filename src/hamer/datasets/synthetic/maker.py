@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cache
 from typing import Any
 
 import cv2
@@ -17,6 +16,7 @@ from hamer.datasets.synthetic.drawing.numba_drawing import Drawn, draw
 from hamer.datasets.synthetic.landmarking import Landmarker
 from hamer.datasets.synthetic.options import SyntheticOptions
 from hamer.datasets.synthetic.skin.bank import SkinBank
+from hamer.datasets.synthetic.srgb import light_of_bytes
 from hamer.datasets.synthetic.truth import HandTruth, annotation, visible_joints
 from hamer.hand_models.layer import HandModel
 
@@ -133,7 +133,7 @@ def truth_of(scene: Scene) -> HandTruth:
 
 def over_background(drawn: Drawn, background: np.ndarray) -> np.ndarray:
     """Light (H, W, 3) float32 of what was drawn before a background (H, W, 3) uint8 sRGB."""
-    return drawn.color + cv2.LUT(background, _linear()) * (1 - drawn.alpha[..., None])
+    return drawn.color + cv2.LUT(background, light_of_bytes()[:, None]) * (1 - drawn.alpha[..., None])
 
 
 def _landmarks(
@@ -141,10 +141,3 @@ def _landmarks(
 ) -> dict[str, np.ndarray]:
     found = landmarker.of(rgb, truth.keypoints_2d, rng)
     return {} if found is None else {"landmarks_2d": found.points, "landmarks_3d": found.world}
-
-
-@cache
-def _linear() -> np.ndarray:
-    """(256, 1) float32: light of an sRGB level (IEC 61966-2-1)."""
-    level = np.arange(256) / 255
-    return np.where(level <= 0.04045, level / 12.92, ((level + 0.055) / 1.055) ** 2.4).astype(np.float32)[:, None]

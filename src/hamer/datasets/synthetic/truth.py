@@ -14,9 +14,9 @@ import numpy as np
 from hamer.datasets.packing.annotations import HandAnnotation
 from hamer.datasets.packing.samples import hand_sample
 from hamer.datasets.synthetic.drawing.surfaces import FIRST_PART, FOREARM
+from hamer.datasets.synthetic.vectors import projected
 from hamer.geometry.boxes import boxes_from_keypoints, clip_boxes
 from hamer.geometry.mirroring import mirror_axis_angle, mirror_points
-from hamer.hand_models.arrays import HandModelArrays
 from hamer.hand_models.joints import MANO_TO_OPENPOSE
 from hamer.structures import Camera
 
@@ -65,17 +65,6 @@ class HandTruth:
             vertices=mirror_points(self.vertices),
             camera_matrix=matrix,
         )
-
-
-def projected(points: np.ndarray, camera_matrix: np.ndarray) -> np.ndarray:
-    """Pixels (N, 2) float64 of points (N, 3) of the camera frame."""
-    pixels = np.asarray(points, np.float64) @ np.asarray(camera_matrix, np.float64).T
-    return pixels[:, :2] / pixels[:, 2:]
-
-
-def part_labels(arrays: HandModelArrays, faces: np.ndarray) -> np.ndarray:
-    """(F,) uint8: 1 + the MANO joint whose skinning weights add up to most over a face's corners."""
-    return (arrays.lbs_weights[faces].sum(1).argmax(1) + FIRST_PART).astype(np.uint8)
 
 
 def visible_joints(joints: np.ndarray, pixels: np.ndarray, depth: np.ndarray, parts: np.ndarray) -> np.ndarray:

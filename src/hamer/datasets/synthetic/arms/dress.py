@@ -5,7 +5,7 @@ Letters: R rings along the arm. Lengths in metres, `s` counted from the wrist's 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -13,6 +13,9 @@ from hamer.datasets.synthetic.skin.bank import Skin
 
 SLEEVED, BANDED = 0.42, 0.22
 """Shares of arms with a sleeve, and of the others with a watch or bracelet."""
+
+_STEPS = (0.002, 0.006, 0.012, 0.02, 0.03, 0.042, 0.056, 0.075, 0.1, 0.13, 0.165, 0.2, 0.24, 0.27, 0.3, 0.33, 0.36, 0.4)
+"""Rings of bare skin, metres from the wrist: closer where it is seen from near."""
 
 
 @dataclass(frozen=True)
@@ -60,28 +63,6 @@ class Dress:
 
     sleeve: Sleeve | None = None
     band: Band | None = None
-    _steps: tuple[float, ...] = field(
-        default=(
-            0.002,
-            0.006,
-            0.012,
-            0.02,
-            0.03,
-            0.042,
-            0.056,
-            0.075,
-            0.1,
-            0.13,
-            0.165,
-            0.2,
-            0.24,
-            0.27,
-            0.3,
-            0.33,
-            0.36,
-            0.4,
-        )
-    )
 
     @property
     def shows_skin(self) -> bool:
@@ -92,7 +73,7 @@ class Dress:
         """Rings from the loop to the arm's end; a sleeve's or band's edge is a step outward."""
         rows: list[tuple[float, float, int]] = [(0.0, 0.0, 0)]
         end_of_skin = self.sleeve.start if self.sleeve else length
-        stops = [x for x in self._steps if x < end_of_skin - 0.004]
+        stops = [x for x in _STEPS if x < end_of_skin - 0.004]
         if self.band is not None:
             stops = [x for x in stops if not self.band.start - 0.003 < x < self.band.end + 0.003]
             stops = sorted([*stops, self.band.start])

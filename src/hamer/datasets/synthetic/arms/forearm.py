@@ -15,6 +15,7 @@ from hamer.datasets.synthetic.arms.dress import Dress, Profile, draw_dress
 from hamer.datasets.synthetic.arms.wrists import Wrist
 from hamer.datasets.synthetic.drawing.surfaces import FOREARM, Surface
 from hamer.datasets.synthetic.skin.bank import Skin
+from hamer.datasets.synthetic.skin.curves import smoothstep
 from hamer.hand_models.arrays import HandModelArrays
 
 FLEXION_LIMIT, DEVIATION_LIMIT = np.deg2rad(65.0), np.deg2rad(25.0)
@@ -125,7 +126,7 @@ def _rings(wrist: Wrist, loop: np.ndarray, course: _Course, profile: Profile, dr
     centre, turns = _axis(course, profile.s)
     theta = np.arctan2(offset[:, 1], offset[:, 2])
     along = np.maximum(profile.s, 0.0)[:, None, None]
-    own = _smooth(along / 0.06)
+    own = smoothstep(0.0, 1.0, along / 0.06)
     slope = wrist.outward - wrist.outward.mean(axis=0)
     outline = offset + slope * along * np.exp(-along / 0.02)
     shape = (1 - own) * outline + own * _ellipses(theta, offset, along[:, :, 0], course)
@@ -142,7 +143,7 @@ def _rings(wrist: Wrist, loop: np.ndarray, course: _Course, profile: Profile, dr
 
 def _ellipses(theta: np.ndarray, offset: np.ndarray, s: np.ndarray, course: _Course) -> np.ndarray:
     """Cross-sections (R, L, 3) at distances s (R, 1) from the wrist: nearly round where the muscles are."""
-    swell = _smooth(s / 0.22)
+    swell = smoothstep(0.0, 1.0, s / 0.22)
     height = np.ptp(offset[:, 1]) / 2 * (1.0 + 0.95 * swell)
     width = np.ptp(offset[:, 2]) / 2 * (1.0 + 0.55 * swell)
     y, z = height * np.sin(theta), width * np.cos(theta)
@@ -164,8 +165,8 @@ def _axis(course: _Course, s: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _turns(course: _Course, s: np.ndarray) -> np.ndarray:
     """How the arm is turned against the hand at distances s (R,): matrices (R, 3, 3), by the wrist, then the elbow."""
-    wrist = _rotations(course.axis, course.angle * _smooth(s / _BEND))
-    elbow = _rotations(course.elbow_axis, course.elbow_angle * _smooth((s - _ELBOW) / _ELBOW_BEND))
+    wrist = _rotations(course.axis, course.angle * smoothstep(0.0, 1.0, s / _BEND))
+    elbow = _rotations(course.elbow_axis, course.elbow_angle * smoothstep(0.0, 1.0, (s - _ELBOW) / _ELBOW_BEND))
     return elbow @ wrist
 
 
@@ -175,11 +176,6 @@ def _rotations(axis: np.ndarray, angles: np.ndarray) -> np.ndarray:
     k = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
     sine, cosine = np.sin(angles)[:, None, None], np.cos(angles)[:, None, None]
     return np.eye(3) + sine * k + (1 - cosine) * (k @ k)
-
-
-def _smooth(t: np.ndarray) -> np.ndarray:
-    t = np.clip(t, 0.0, 1.0)
-    return t * t * (3 - 2 * t)
 
 
 @lru_cache(maxsize=64)

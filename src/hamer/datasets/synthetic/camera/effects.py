@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 
 from hamer.datasets.synthetic.camera.blurs import defocus, moved, resampled
+from hamer.datasets.synthetic.srgb import level_of
 
 _CODES = 4096  # entries of the tone curve; its input is the square root of light, which keeps steps in the dark small
 _HEADROOM = 4.0  # light beyond this many times white is clipped before the curve
@@ -164,7 +165,7 @@ def _srgb() -> np.ndarray:
     """Grey levels 0..255 (float) of the light that each code stands for."""
     light = np.linspace(0, 1, _CODES) ** 2 * _HEADROOM
     light = np.minimum(light, 1)
-    return 255 * np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
+    return 255 * level_of(light)
 
 
 def tone_curve(gamma: float, contrast: float, shoulder: float) -> np.ndarray:
@@ -177,7 +178,7 @@ def tone_curve(gamma: float, contrast: float, shoulder: float) -> np.ndarray:
         light = np.linspace(0, 1, _CODES) ** 2 * _HEADROOM
         rolled = light * (1 + light / _HEADROOM**2) / (1 + light) * 1.15  # Reinhard et al. 2002, eq. 4
         rolled = np.minimum(rolled, 1)
-        bent = np.where(rolled <= 0.0031308, 12.92 * rolled, 1.055 * rolled ** (1 / 2.4) - 0.055)
+        bent = level_of(rolled)
         level = (1 - shoulder) * level + shoulder * bent
     level = level**gamma
     if contrast:

@@ -22,10 +22,10 @@ from hamer.datasets.synthetic.drawing.triangles import (
     Triangles,
     lens_of,
     light_frame,
-    srgb_to_linear_table,
 )
+from hamer.datasets.synthetic.srgb import light_of_bytes
 
-_LINEAR = srgb_to_linear_table()
+_LINEAR = light_of_bytes()
 _NO_INDEX = np.zeros((0, 0), np.int32)
 _NO_RELIEF = np.zeros((0, 0), np.float32)
 

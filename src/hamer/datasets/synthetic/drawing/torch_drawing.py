@@ -26,8 +26,8 @@ from hamer.datasets.synthetic.drawing.triangles import (
     Triangles,
     lens_of,
     light_frame,
-    srgb_to_linear_table,
 )
+from hamer.datasets.synthetic.srgb import light_of_bytes
 
 
 @dataclass
@@ -232,7 +232,7 @@ class _Batch:
 
 def _textures(surfaces: Sequence[Surface], device: torch.device) -> tuple[Tensor, Tensor]:
     """First texel and size (M, Q, 2) of each surface's texture levels, and all texels (N, 5), as numba_texturing.texture_levels."""
-    table = torch.as_tensor(srgb_to_linear_table(), device=device)
+    table = torch.tensor(light_of_bytes(), device=device)
     starts: dict[tuple[int, int], list[tuple[int, int]]] = {}
     texels, total = [torch.zeros(0, 5, device=device)], 0
     for surface in surfaces:

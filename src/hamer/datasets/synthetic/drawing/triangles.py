@@ -112,9 +112,3 @@ def light_frame(
     frame[2, :3] = axes[2]
     frame[2, 3] = 0.01 - turned[:, 2].min(initial=0.0)
     return frame, texel
-
-
-def srgb_to_linear_table() -> np.ndarray:
-    """(256,) float32 light of sRGB levels, IEC 61966-2-1."""
-    level = np.arange(256) / 255.0
-    return np.where(level <= 0.04045, level / 12.92, ((level + 0.055) / 1.055) ** 2.4).astype(np.float32)

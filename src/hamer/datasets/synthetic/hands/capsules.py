@@ -12,12 +12,10 @@ from typing import Any
 import numpy as np
 
 from hamer.datasets.synthetic.hands.collisions import ENDS_AT, JOINTS_AT, N_SEGMENTS, PALM, RADII_AT, ROW, Bones
-from hamer.fitting.anatomy import FLEXION, Anatomy
+from hamer.fitting.anatomy import FLEXION, THUMB, Anatomy
 from hamer.fitting.kinematics import Skeleton
 
-THUMB = 4
 TIP_OF_FINGER = (1, 2, 4, 3, 0)  # fingertips come thumb to little, fingers in MANO's order
-NEIGHBOURS = ((0, 1), (1, 3), (3, 2))  # index-middle, middle-ring, ring-little
 SOFT = 0.0015  # metres that skin gives way where two fingers press on one another
 SOFT_PALM = 0.006  # and where a finger presses into the palm's pads
 DEFAULT_RADIUS = 0.007  # of a segment that no skin belongs to (a hand model of sticks)

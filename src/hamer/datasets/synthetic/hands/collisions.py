@@ -15,15 +15,12 @@ cache on disk looks for changes only in the file of the function that is called;
 
 from __future__ import annotations
 
-import logging
 import math
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import numba
 import numpy as np
 
-logger = logging.getLogger(__name__)
+from hamer.datasets.synthetic.compiling import jit
 
 N_SEGMENTS, THUMB, PALM = 19, 12, 15
 # One row of shape: rest joints (15, 3), segments' ends as seen from their joint (19, 2, 3), radii at both ends (19, 2).
@@ -52,32 +49,23 @@ class Bones(NamedTuple):
     allowed: np.ndarray
 
 
-def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compile on the first call, without the GIL; the machine code is kept on disk where a folder allows it."""
-    try:
-        return numba.njit(nogil=True, cache=True, error_model="numpy")(function)
-    except RuntimeError as error:  # neither the package's folder nor the user's cache folder can be written
-        logger.info("compiled pose code will not be kept: %s", error)
-        return numba.njit(nogil=True, error_model="numpy")(function)
-
-
 # Products are written out: Numba's own need SciPy, and compile for seconds.
 
 
-@compiled
+@jit
 def dot(a: np.ndarray, b: np.ndarray) -> float:
     """Scalar product of two vectors (3,)."""
     return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
 
 
-@compiled
+@jit
 def carry(rotation: np.ndarray, origin: np.ndarray, x: float, y: float, z: float, out: np.ndarray) -> None:
     """out (3,) = origin + rotation (x, y, z)."""
     for i in range(3):
         out[i] = origin[i] + rotation[i, 0] * x + rotation[i, 1] * y + rotation[i, 2] * z
 
 
-@compiled
+@jit
 def multiply(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> None:
     """out (3, 3) = a b."""
     for i in range(3):
@@ -85,7 +73,7 @@ def multiply(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> None:
             out[i, j] = a[i, 0] * b[0, j] + a[i, 1] * b[1, j] + a[i, 2] * b[2, j]
 
 
-@compiled
+@jit
 def _exponential(v: np.ndarray, rotation: np.ndarray, jacobian: np.ndarray) -> None:
     """Rotation of the vector v (3,) and its left Jacobian (Chirikjian, Stochastic Models vol. 2, eq. 10.86)."""
     t2 = v[0] * v[0] + v[1] * v[1] + v[2] * v[2]
@@ -104,7 +92,7 @@ def _exponential(v: np.ndarray, rotation: np.ndarray, jacobian: np.ndarray) -> N
             jacobian[i, j] = eye + b * cross + c * outer
 
 
-@compiled
+@jit
 def pose_bones(
     row: np.ndarray,
     angles: np.ndarray,
@@ -149,7 +137,7 @@ def pose_bones(
             carry(bone, origin, row[at], row[at + 1], row[at + 2], ends[s, e])
 
 
-@compiled
+@jit
 def _closest(p: np.ndarray, q: np.ndarray) -> tuple[float, float]:
     """Where two segments p, q (2, 3) come nearest, as fractions along each (Ericson, Real-Time Collision, 5.1.9)."""
     a, b, c, e, f = 1e-12, 0.0, 0.0, 1e-12, 0.0
@@ -166,7 +154,7 @@ def _closest(p: np.ndarray, q: np.ndarray) -> tuple[float, float]:
     return s, t
 
 
-@compiled
+@jit
 def _touch(row: np.ndarray, ends: np.ndarray, a: int, b: int, normal: np.ndarray) -> tuple[float, float, float]:
     """Depth (m, positive where they overlap) of two segments, the fractions of contact; normal (3,) from b to a."""
     s, t = _closest(ends[a], ends[b])
@@ -181,7 +169,7 @@ def _touch(row: np.ndarray, ends: np.ndarray, a: int, b: int, normal: np.ndarray
     return radius - distance, s, t
 
 
-@compiled
+@jit
 def _add_point(
     gradient: np.ndarray,
     point: np.ndarray,
@@ -206,7 +194,7 @@ def _add_point(
             )
 
 
-@compiled
+@jit
 def _add_direction(
     gradient: np.ndarray,
     direction: np.ndarray,
@@ -223,7 +211,7 @@ def _add_direction(
             gradient[i] += weight * (axes[i, second] * direction[third] - axes[i, third] * direction[second])
 
 
-@compiled
+@jit
 def _add_residual(hessian: np.ndarray, slope: np.ndarray, gradient: np.ndarray, residual: float) -> None:
     """Add one residual with its gradient (A,) to the normal equations."""
     for i in range(len(gradient)):
@@ -233,7 +221,7 @@ def _add_residual(hessian: np.ndarray, slope: np.ndarray, gradient: np.ndarray, 
                 hessian[i, j] += gradient[i] * gradient[j]
 
 
-@compiled
+@jit
 def _skin_point(
     row: np.ndarray,
     ends: np.ndarray,
@@ -256,7 +244,7 @@ def _skin_point(
         point[k] = ends[segment, 0, k] + along * (ends[segment, 1, k] - ends[segment, 0, k]) + radius * normal[k]
 
 
-@compiled
+@jit
 def _solve(hessian: np.ndarray, slope: np.ndarray) -> None:
     """Solve hessian x = slope in place by Cholesky's factors (lower triangle); x is left in slope."""
     n = len(slope)
@@ -276,7 +264,7 @@ def _solve(hessian: np.ndarray, slope: np.ndarray) -> None:
         slope[i] /= hessian[i, i]
 
 
-@compiled
+@jit
 def _add_overlaps(
     row: np.ndarray,
     ends: np.ndarray,
@@ -311,7 +299,7 @@ def _add_overlaps(
     return deepest
 
 
-@compiled
+@jit
 def _add_goals(
     row: np.ndarray,
     ends: np.ndarray,
@@ -352,7 +340,7 @@ def _add_goals(
     return farthest
 
 
-@compiled
+@jit
 def settle(
     row: np.ndarray,
     wanted: np.ndarray,

@@ -6,11 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hamer.datasets.synthetic.drawing.surfaces import OTHER_HAND, Surface
+from hamer.datasets.synthetic.drawing.surfaces import FIRST_PART, OTHER_HAND, Surface
 from hamer.datasets.synthetic.hands.views import Views
 from hamer.datasets.synthetic.skin.bank import Skin
 from hamer.datasets.synthetic.skin.unwrapping import hand_uv
-from hamer.datasets.synthetic.truth import part_labels
 from hamer.geometry.mirroring import mirror_faces, mirror_points
 from hamer.hand_models.arrays import HandModelArrays
 
@@ -65,6 +64,11 @@ def mirrored_vertices(hand: PosedHand) -> np.ndarray:
     """The hand's vertices (V, 3) as those of a left hand in the same place."""
     middle = hand.vertices.mean(0)
     return mirror_points(hand.vertices - middle) + middle
+
+
+def part_labels(arrays: HandModelArrays, faces: np.ndarray) -> np.ndarray:
+    """(F,) uint8: 1 + the MANO joint whose skinning weights add up to most over a face's corners."""
+    return (arrays.lbs_weights[faces].sum(1).argmax(1) + FIRST_PART).astype(np.uint8)
 
 
 def _cap_uv(arrays: HandModelArrays, uv_faces: np.ndarray) -> np.ndarray:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hamer.datasets.synthetic.hands.collisions import carry, compiled, multiply
+from hamer.datasets.synthetic.compiling import jit
+from hamer.datasets.synthetic.hands.collisions import carry, multiply
 from hamer.hand_models.arrays import N_JOINTS, HandModelArrays
 from hamer.hand_models.joints import MANO_TO_OPENPOSE
 
@@ -75,7 +76,7 @@ def skinner_of(arrays: HandModelArrays) -> Skinner:
 _LAID_OUT: dict[int, Skinner] = {}
 
 
-@compiled
+@jit
 def _skin(
     template: np.ndarray,
     offsets: np.ndarray,

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hamer.datasets.synthetic.hands.collisions import compiled
+from hamer.datasets.synthetic.compiling import jit
 from hamer.datasets.synthetic.hands.skinning import skinner_of
+from hamer.datasets.synthetic.vectors import uniform_rotation
 from hamer.hand_models.layer import HandModel
 
 FOCAL = (0.7, 3.0)  # picture widths: a wide phone camera to a portrait lens
@@ -89,7 +90,7 @@ def _draw_look(rng: np.random.Generator) -> tuple[str, np.ndarray, tuple[float, 
     """The habit's name, the wrist's rotation (3, 3), and the range of distances that goes with it, metres."""
     for _ in range(LOOKS):
         if rng.random() < UNIFORM_SHARE:
-            name, turn, metres = "anywhere", _uniform_rotation(rng), (0.2, 2.0)
+            name, turn, metres = "anywhere", uniform_rotation(rng), (0.2, 2.0)
         else:
             names = list(HABITS)
             name = names[rng.choice(len(names), p=[HABITS[n][0] for n in names])]
@@ -106,16 +107,6 @@ def facing(fingers: Vector, palm: Vector) -> np.ndarray:
     p = palm - (palm @ f) * f
     p = p / np.linalg.norm(p)
     return np.stack([-f, -p, np.cross(f, p)], axis=1)
-
-
-def _uniform_rotation(rng: np.random.Generator) -> np.ndarray:
-    """A rotation uniform over SO(3): a normal quaternion's (Shoemake, Graphics Gems III, 1992)."""
-    w, x, y, z = (q := rng.normal(size=4)) / np.linalg.norm(q)
-    return np.array([
-        [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
-        [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
-        [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
-    ])  # fmt: skip
 
 
 def _turn(v: Vector) -> np.ndarray:
@@ -202,7 +193,7 @@ def _place(
         focal = min(1.25 * focal, FOCAL[1])
 
 
-@compiled
+@jit
 def _fit(
     skin: np.ndarray,
     focal: float,

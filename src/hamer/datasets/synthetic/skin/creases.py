@@ -11,8 +11,9 @@ import numpy as np
 
 from hamer.datasets.synthetic.skin.curves import bell, smoothstep, spline, to_curve
 from hamer.datasets.synthetic.skin.noise import fractal
-from hamer.datasets.synthetic.skin.places import THUMB, Places
+from hamer.datasets.synthetic.skin.places import Places
 from hamer.datasets.synthetic.skin.texels import Texels
+from hamer.fitting.anatomy import THUMB
 
 
 @dataclass(frozen=True)

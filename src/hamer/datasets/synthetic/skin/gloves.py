@@ -11,9 +11,9 @@ from typing import Literal
 import numpy as np
 
 from hamer.datasets.synthetic.skin.curves import bell, smoothstep
-from hamer.datasets.synthetic.skin.places import THUMB
 from hamer.datasets.synthetic.skin.texels import Texels
 from hamer.datasets.synthetic.skin.tones import log_srgb
+from hamer.fitting.anatomy import THUMB
 
 Material = Literal["rubber", "wool", "leather", "work"]
 

@@ -13,8 +13,7 @@ import numpy as np
 from hamer.datasets.synthetic.skin.curves import smoothstep
 from hamer.datasets.synthetic.skin.noise import fractal
 from hamer.datasets.synthetic.skin.texels import Texels
-
-THUMB = 4
+from hamer.fitting.anatomy import THUMB
 
 
 @dataclass(frozen=True)

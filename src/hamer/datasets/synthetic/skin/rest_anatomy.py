@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hamer.datasets.synthetic.vectors import unit
 from hamer.fitting.anatomy import THUMB, THUMB_ROLL_DEGREES
 from hamer.hand_models.arrays import HandModelArrays
 
@@ -43,10 +44,10 @@ class RestAnatomy:
         lengths = np.linalg.norm(steps, axis=-1)
         bones = steps / lengths[..., None]
         reach = np.concatenate([np.zeros((5, 1)), lengths.cumsum(axis=1)], axis=1)
-        whole = _unit(nodes[:, 3] - nodes[:, 0])
+        whole = unit(nodes[:, 3] - nodes[:, 0])
         back = np.tile([0.0, 1.0, 0.0], (5, 1))
         back[THUMB] = _thumb_back(whole[THUMB])
-        dorsal = _unit(back[:, None] - (back[:, None] * bones).sum(-1, keepdims=True) * bones)
+        dorsal = unit(back[:, None] - (back[:, None] * bones).sum(-1, keepdims=True) * bones)
         return cls(joints, nodes, reach, bones, dorsal, np.cross(bones, dorsal))
 
     def vertex_dorsal(self, weights: np.ndarray) -> np.ndarray:
@@ -57,19 +58,15 @@ class RestAnatomy:
         """
         table = np.concatenate([[[0.0, 1.0, 0.0]], self.dorsal.reshape(15, 3)])
         # The base of the thumb belongs to the palm (the thenar) as much as to the thumb.
-        table[1 + 3 * THUMB] = _unit(table[1 + 3 * THUMB] + table[0])
-        return _unit(weights @ table)
+        table[1 + 3 * THUMB] = unit(table[1 + 3 * THUMB] + table[0])
+        return unit(weights @ table)
 
 
 def _thumb_back(bone: np.ndarray) -> np.ndarray:
     """The back of the thumb: opposite to its pad, which is rolled from the palm's direction toward the fingers."""
     back = np.array([0.0, 1.0, 0.0])
-    back = _unit(back - (back @ bone) * bone)
+    back = unit(back - (back @ bone) * bone)
     side = np.cross(bone, back)
     side = side if side[2] > 0 else -side
     roll = np.deg2rad(THUMB_ROLL_DEGREES)
     return np.cos(roll) * back + np.sin(roll) * side
-
-
-def _unit(vectors: np.ndarray) -> np.ndarray:
-    return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12)

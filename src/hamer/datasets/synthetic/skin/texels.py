@@ -12,6 +12,7 @@ import numpy as np
 
 from hamer.datasets.synthetic.skin.rest_anatomy import RestAnatomy
 from hamer.datasets.synthetic.skin.unwrapping import hand_uv
+from hamer.datasets.synthetic.vectors import area_normals, unit
 from hamer.hand_models.arrays import HandModelArrays
 
 PADDING = 5
@@ -51,7 +52,7 @@ class Texels:
         corners = arrays.faces[nearest_face]
         weight = _continued(uv[uv_faces[nearest_face]], index, bary.reshape(-1, 3)[source], size)
         position = _mixed(arrays.v_template, corners, weight)
-        normal = _unit(_mixed(_vertex_normals(arrays), corners, weight))
+        normal = unit(_mixed(unit(area_normals(arrays.v_template, arrays.faces)), corners, weight))
         weights = _mixed(arrays.lbs_weights, corners, weight)
         anatomy = RestAnatomy.of(arrays)
         dorsal = (normal * anatomy.vertex_dorsal(weights)).sum(axis=1)
@@ -144,19 +145,5 @@ def _along_fingers(
     return np.where(first > 0.5, nearest, -1), nearest, place
 
 
-def _vertex_normals(arrays: HandModelArrays) -> np.ndarray:
-    """Outward normals (V, 3), not normalised, each face counted by its area."""
-    corners = arrays.v_template[arrays.faces].astype(np.float64)
-    faces = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    normals = np.zeros_like(arrays.v_template, np.float64)
-    for corner in range(3):
-        np.add.at(normals, arrays.faces[:, corner], faces)
-    return _unit(normals)
-
-
 def _mixed(values: np.ndarray, corners: np.ndarray, weight: np.ndarray) -> np.ndarray:
     return np.einsum("mcd,mc->md", values[corners], weight).astype(np.float32)
-
-
-def _unit(vectors: np.ndarray) -> np.ndarray:
-    return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12)

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hamer.datasets.synthetic.srgb import level_of, light_of
+
 MELANIN = np.array([-0.62, -0.95, -1.25])
 """Change of log RGB by one unit of pigment (a strong freckle)."""
 BLOOD = np.array([-0.10, -0.62, -0.48])
@@ -73,17 +75,9 @@ def lab_to_linear(lab: np.ndarray) -> np.ndarray:
     return xyz @ np.linalg.inv(_RGB_TO_XYZ).T
 
 
-def linear_to_lab(rgb: np.ndarray) -> np.ndarray:
-    """Linear sRGB (..., 3) to CIELAB (..., 3), D65: the inverse of `lab_to_linear`."""
-    xyz = np.asarray(rgb, np.float64) @ _RGB_TO_XYZ.T / [0.95047, 1.0, 1.08883]
-    f = np.where(xyz > (6 / 29) ** 3, np.cbrt(xyz), xyz / (3 * (6 / 29) ** 2) + 4 / 29)
-    return np.stack([116 * f[..., 1] - 16, 500 * (f[..., 0] - f[..., 1]), 200 * (f[..., 1] - f[..., 2])], axis=-1)
-
-
 def srgb_to_linear(srgb: np.ndarray) -> np.ndarray:
     """Bytes (..., 3) of sRGB to linear RGB in 0..1."""
-    value = np.asarray(srgb, np.float64) / 255
-    return np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4)
+    return light_of(np.asarray(srgb, np.float64) / 255)
 
 
 def log_rgb(lab: np.ndarray) -> np.ndarray:
@@ -104,8 +98,7 @@ def to_srgb(log_colors: np.ndarray) -> np.ndarray:
 
 def _encoding_table() -> np.ndarray:
     linear = np.exp(LOG_LOW + (np.arange(int(-LOG_LOW * LOG_STEPS) + 1) + 0.5) / LOG_STEPS).clip(0, 1)
-    srgb = np.where(linear <= 0.0031308, linear * 12.92, 1.055 * linear ** (1 / 2.4) - 0.055)
-    return np.round(srgb * 255).astype(np.uint8)
+    return np.round(level_of(linear) * 255).astype(np.uint8)
 
 
 _RGB_TO_XYZ = np.array(

@@ -13,6 +13,7 @@ from __future__ import annotations
 import numpy as np
 
 from hamer.datasets.synthetic.skin.rest_anatomy import RestAnatomy
+from hamer.datasets.synthetic.vectors import area_normals
 from hamer.hand_models.arrays import HandModelArrays
 
 MARGIN = 0.016
@@ -53,11 +54,7 @@ def _unwrap(arrays: HandModelArrays) -> tuple[np.ndarray, np.ndarray]:
 def _back_faces(arrays: HandModelArrays) -> np.ndarray:
     """Which faces (F,) bool belong to the back's half: one connected piece each, cut along the sides of the hand."""
     vertices, faces = np.asarray(arrays.v_template, np.float64), arrays.faces
-    corners = vertices[faces]
-    area_normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    smooth = np.zeros_like(vertices)
-    for corner in range(3):
-        np.add.at(smooth, faces[:, corner], area_normals)
+    smooth = area_normals(vertices, faces)
     for _ in range(3):  # evens out the folds of nails and webs, which would fray the cut
         spread = smooth[faces].sum(axis=1)
         for corner in range(3):

@@ -163,5 +163,13 @@ def _flat(hand: _Hand) -> Grasp | None:
     return Grasp("flat", centre, np.stack([np.cross(y, z), y, z], 1), 0.03 * hand.scale, hand.scale)
 
 
+def checked_joints(joints: np.ndarray, name: str) -> np.ndarray:
+    """Joints (21, 3) float64; ValueError, on behalf of the function `name`, for anything else."""
+    joints = np.asarray(joints, np.float64)
+    if joints.shape != (21, 3) or not np.isfinite(joints).all():
+        raise ValueError(f"{name}: joints must be finite numbers of shape (21, 3), got {joints.shape}")
+    return joints
+
+
 def _unit(vector: np.ndarray) -> np.ndarray:
     return vector / max(float(np.linalg.norm(vector)), 1e-12)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from hamer.datasets.synthetic.drawing.surfaces import Surface
 from hamer.datasets.synthetic.materials import textures
 from hamer.datasets.synthetic.materials.palettes import color
 from hamer.datasets.synthetic.materials.textures import any_of
@@ -24,6 +25,21 @@ class Ware:
     shape: Shape
     albedo: np.ndarray
     gloss: float
+
+    def surface(self, rotation: np.ndarray, translation: np.ndarray, scale: float = 1.0) -> Surface:
+        """It, `scale` times as large, turned by `rotation` (3, 3) and moved by (3,) metres, as no part of a hand."""
+        shape = self.shape
+        vertices = scale * (shape.vertices @ rotation.T) + translation
+        return Surface(
+            vertices=vertices.astype(np.float32),
+            faces=shape.faces,
+            uv=shape.uv.astype(np.float32),
+            uv_faces=shape.uv_faces,
+            albedo=self.albedo,
+            relief=None,
+            gloss=float(self.gloss),
+            labels=np.zeros(len(shape.faces), np.uint8),
+        )
 
 
 def bottle(radius: float, rng: Generator) -> Ware:
@@ -220,3 +236,8 @@ def _marks(albedo: np.ndarray, rng: Generator) -> None:
 def _turned_body(profile: list[tuple[float, float]], radius: float, height: float, segments: int = 28) -> Shape:
     """A lathe body from radii in shares of `radius` and heights in shares of `height`, its middle at the origin."""
     return shapes.lathe(np.array(profile) * (radius, height) - (0, height / 2), segments)
+
+
+def any_vessel(radius: float, rng: Generator) -> Ware:
+    """A bottle, a can, a cup or a ball of a radius in metres."""
+    return (bottle, can, cup, ball)[int(rng.integers(4))](radius, rng)
