@@ -183,9 +183,11 @@ def test_documented_commands_compose(tmp_path: Path, monkeypatch: pytest.MonkeyP
     from hamer.configs.compose import compose
 
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "packed").mkdir()
-    for name in ("packed/dataset.yaml", "dataset.yaml"):
-        (tmp_path / name).write_text("OWN: {TYPE: ImageDataset, URLS: own.tar, epoch_size: 3}\n", encoding="utf-8")
+    for name in ("packed", "made/train", "made/val", "."):
+        (tmp_path / name).mkdir(parents=True, exist_ok=True)
+        key = "MADE-VAL" if name == "made/val" else "OWN"
+        text = f"{key}: {{TYPE: ImageDataset, URLS: own.tar, epoch_size: 3}}\n"
+        (tmp_path / name / "dataset.yaml").write_text(text, encoding="utf-8")
     texts = [(REPOSITORY / name).read_text(encoding="utf-8") for name in ("docs/training.md", "src/hamer/cli/train.py")]
     commands = [
         shlex.split(line)[2:] for text in texts for line in re.findall(r"^ *hamer train .*$", text, re.MULTILINE)

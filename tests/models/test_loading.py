@@ -16,6 +16,7 @@ from hamer.checkpoints.weights import read_weights, write_safetensors
 from hamer.errors import HamerError, WeightsError
 from hamer.models import HAMER, HamerConfig, ViTConfig, build_hamer, load_hamer, load_network
 from hamer.models.loading import load_backbone
+from hamer.models.mano_head import MEAN_BOX_SIDE
 from hamer.models.vit import ViT
 
 
@@ -260,4 +261,4 @@ def test_a_fresh_network_trains_with_checkpointing(small: HAMER) -> None:
     (output["pred_vertices"].square().sum() + output["pred_keypoints_2d"].square().sum()).backward()
     gradients = {name for name, p in model.named_parameters() if p.grad is None}
     assert gradients == set()
-    assert model.mano_head.init_cam[0, 0] == pytest.approx(0.9)
+    assert model.mano_head.init_cam[0, 0] == pytest.approx(2 / (2.0 * MEAN_BOX_SIDE))  # of a crop twice a hand's box
