@@ -14,9 +14,9 @@ import hamer
 
 PACKAGE = Path(hamer.__file__).parent
 ROOMS = (
-    "errors", "lazy", "assets", "weights", "configs", "structures", "geometry", "hand_models", "checkpoints", "models", "crops",
-    "detectors", "fitting", "rendering", "export", "pipeline", "results", "datasets", "evaluation", "training", "distributed",
-    "web", "cli", "utils",
+    "errors", "lazy", "compiling", "assets", "weights", "configs", "structures", "geometry", "hand_models",
+    "checkpoints", "models", "crops", "detectors", "fitting", "rendering", "export", "pipeline", "results",
+    "datasets", "evaluation", "training", "distributed", "web", "cli", "utils",
 )  # fmt: skip
 HEAVY = (
     "torch",

@@ -15,6 +15,9 @@ Warp positions are 32-bit integers in 1/1024 px, which end at 2e6.
 MIN_SIZE = 0.1
 """Smallest side of a crop's square, px. The affine is built from float32 corners, which fall together below this."""
 
+RESCALE_FACTOR = 2.0
+"""Side of a crop over that of the box tight around the hand: in the original's demo, and of the boxes that its tars store."""
+
 
 def check_boxes(boxes: Any) -> np.ndarray:
     """Boxes as (N, 4) float32 xyxy px, or a ValueError that names the box which is not one.
@@ -58,7 +61,7 @@ def expand_to_aspect(width_height: np.ndarray, bbox_shape: tuple[int, int] | Non
 
 
 def crop_windows(
-    boxes: Any, *, rescale_factor: float = 2.0, bbox_shape: tuple[int, int] | None = (192, 256)
+    boxes: Any, *, rescale_factor: float = RESCALE_FACTOR, bbox_shape: tuple[int, int] | None = (192, 256)
 ) -> tuple[np.ndarray, np.ndarray]:
     """The square that each box's crop shows.
 
@@ -80,7 +83,7 @@ def crop_windows(
 
 
 def can_be_cropped(
-    boxes: np.ndarray, *, rescale_factor: float = 2.0, bbox_shape: tuple[int, int] | None = (192, 256)
+    boxes: np.ndarray, *, rescale_factor: float = RESCALE_FACTOR, bbox_shape: tuple[int, int] | None = (192, 256)
 ) -> np.ndarray:
     """Which of the boxes (N, 4) xyxy px `crop_windows` takes, (N,) bool."""
     array = np.asarray(boxes, np.float32).reshape(-1, 4)

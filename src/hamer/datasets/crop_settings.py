@@ -12,12 +12,10 @@ import numpy as np
 
 from hamer.configs.node import ConfigNode
 from hamer.crops.normalisation import IMAGE_MEAN, IMAGE_STD
+from hamer.crops.windows import RESCALE_FACTOR
 
 BORDER_MODES = {"constant": cv2.BORDER_CONSTANT, "replicate": cv2.BORDER_REPLICATE}
 """DATASETS.BORDER_MODE: what lies outside the picture."""
-
-STORED_RESCALE_FACTOR = 2.0
-"""Side of the box that a tar stores over that of the box tight around the hand, as the original's tars have it."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +63,7 @@ class CropSettings:
             augment=SimpleNamespace(**datasets["CONFIG"]) if train else None,
             landmarks=bool(datasets.get("LANDMARKS", False)),
             parts=bool(datasets.get("PARTS", False)),
-            share_of_box=float(model.get("RESCALE_FACTOR") or STORED_RESCALE_FACTOR) / STORED_RESCALE_FACTOR,
+            share_of_box=float(model.get("RESCALE_FACTOR") or RESCALE_FACTOR) / RESCALE_FACTOR,
         )
 
 

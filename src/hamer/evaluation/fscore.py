@@ -8,21 +8,14 @@ vertices than a tree, which takes longer to build than the window to search (ben
 
 from __future__ import annotations
 
-import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
-try:
-    import numba
-except ImportError:  # then every pair is compared, in NumPy
-    numba = None  # type: ignore[assignment]
-
-logger = logging.getLogger(__name__)
+from hamer.compiling import jit, numba
 
 THRESHOLDS = (0.005, 0.015)
 """Metres; the public programs' two."""
@@ -32,18 +25,7 @@ _PART = 32  # pairs that a thread takes at a time
 Clouds = Float[np.ndarray, "*batch n_points 3"]
 
 
-def _jit(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compile on the first call, without the GIL; keep the machine code where a folder allows it."""
-    if numba is None:
-        return function
-    try:
-        return numba.njit(nogil=True, cache=True, error_model="numpy")(function)
-    except RuntimeError as error:  # neither the package's folder nor the user's cache folder can be written
-        logger.info("compiled F-score will not be kept: %s", error)
-        return numba.njit(nogil=True, error_model="numpy")(function)
-
-
-@_jit
+@jit
 def _window_sweep(a: np.ndarray, b: np.ndarray, limit: float, near_b: np.ndarray) -> None:
     """Lower `near_b` (M,) to the squared distances of pairs whose first rows differ by `limit` or less.
 
@@ -64,7 +46,7 @@ def _window_sweep(a: np.ndarray, b: np.ndarray, limit: float, near_b: np.ndarray
             near[j] = squared if squared < near[j] else near[j]
 
 
-@_jit
+@jit
 def _sweep_all(a: np.ndarray, b: np.ndarray, limit: float, near_a: np.ndarray, near_b: np.ndarray) -> None:
     """`_window_sweep` of every pair of clouds, both ways."""
     for n in range(len(a)):

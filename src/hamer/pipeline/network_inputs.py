@@ -10,14 +10,11 @@ import numpy as np
 import torch
 
 from hamer.crops import CropBatch, crop_pictures
-from hamer.crops.windows import can_be_cropped
+from hamer.crops.windows import RESCALE_FACTOR, can_be_cropped
 from hamer.structures import HandBoxes
 
 if TYPE_CHECKING:
     from hamer.models.hamer import HAMER
-
-ORIGINAL_RESCALE_FACTOR = 2.0
-"""How much of a hand's surroundings the original's demo shows its network, times the box."""
 
 LEAST_CONFIDENCE = 0.2
 """Mean confidence of a hand's points below which they show something else: what the landmark model says of a box without a hand."""
@@ -36,7 +33,7 @@ class NetworkInputs:
 
     size: int = 256
     bbox_shape: tuple[int, int] = (192, 256)
-    rescale_factor: float = ORIGINAL_RESCALE_FACTOR
+    rescale_factor: float = RESCALE_FACTOR
     takes_landmarks: bool = False
 
     @classmethod
@@ -50,7 +47,7 @@ class NetworkInputs:
         """
         model = network.cfg.get("MODEL", {})
         if rescale_factor is None:
-            rescale_factor = float(model.get("RESCALE_FACTOR") or ORIGINAL_RESCALE_FACTOR)
+            rescale_factor = float(model.get("RESCALE_FACTOR") or RESCALE_FACTOR)
         width, height = model.get("BBOX_SHAPE") or network.config.bbox_shape
         takes_landmarks = network.landmark_tokens is not None
         return cls(network.config.image_size, (int(width), int(height)), rescale_factor, takes_landmarks)

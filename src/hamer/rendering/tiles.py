@@ -12,31 +12,14 @@ function that is called. Without Numba this module still imports, for the formul
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-try:
-    import numba
-except ImportError:  # an optional speed-up: reference.py draws the same
-    numba = None  # type: ignore[assignment]
-
-logger = logging.getLogger(__name__)
+from hamer.compiling import jit, numba
 
 TILE = 32  # pixels; 64 x 64 samples of depth and index take 32 KB, which a core's cache holds
-
-
-def _jit(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compile `function` on its first call, without the GIL; keep the machine code on disk where a folder allows it."""
-    if numba is None:
-        return function
-    try:
-        return numba.njit(nogil=True, cache=True, error_model="numpy")(function)
-    except RuntimeError as error:  # neither the package's folder nor the user's cache folder can be written
-        logger.info("compiled drawing code will not be kept: %s", error)
-        return numba.njit(nogil=True, error_model="numpy")(function)
 
 
 def _inline(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -75,10 +58,10 @@ def shade(nx: Any, ny: Any, nz: Any, px: Any, py: Any, pz: Any) -> tuple[Any, An
     return diffuse, 0.10 * squared * squared
 
 
-_shade = _jit(shade)
+_shade = jit(shade)
 
 
-@_jit
+@jit
 def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
     """Smooth area-weighted unit normals (V, 3), as meshes.vertex_normals."""
     normals = np.zeros_like(vertices)
@@ -100,7 +83,7 @@ def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
     return normals
 
 
-@_jit
+@jit
 def bin_triangles(xy: np.ndarray, faces: np.ndarray, width: int, height: int) -> tuple[np.ndarray, np.ndarray]:
     """Which triangles touch which tile: tile t's are members[starts[t]:starts[t + 1]], tiles row by row."""
     columns, rows = (width + TILE - 1) // TILE, (height + TILE - 1) // TILE
@@ -133,7 +116,7 @@ def bin_triangles(xy: np.ndarray, faces: np.ndarray, width: int, height: int) ->
     return starts, members
 
 
-@_jit
+@jit
 def _fill_triangle(
     u: np.ndarray, v: np.ndarray, w: np.ndarray, face: int, left: int, top: int, nearest: np.ndarray, index: np.ndarray
 ) -> None:
@@ -211,7 +194,7 @@ def _shade_point(
     )
 
 
-@_jit
+@jit
 def draw_tiles(
     tiles: np.ndarray,
     starts: np.ndarray,
@@ -304,7 +287,7 @@ def draw_tiles(
                 label[y, x] = mesh_ids[front_face] + 1
 
 
-@_jit
+@jit
 def blend_tiles(
     tiles: np.ndarray, color: np.ndarray, alpha: np.ndarray, image: np.ndarray, left: int, top: int, opacity: float
 ) -> None:

@@ -34,14 +34,11 @@ class WeightAverage:
 
     def begin(self, network: nn.Module) -> None:
         """Start from the network's weights, but for those of which a checkpoint has brought an average."""
-        for name, value in averaged_tensors(network):
-            if name not in self.tensors:
-                self.tensors[name] = value.detach().clone()
+        self._pairs(network)
 
     @torch.no_grad()
     def update(self, network: nn.Module) -> None:
         """Follow the network after one of its updates."""
-        self.begin(network)
         weight = 1 - min(self.decay, (1 + self.updates) / (10 + self.updates))
         averages, values = self._pairs(network)
         torch._foreach_lerp_(averages, values, weight)
@@ -59,7 +56,6 @@ class WeightAverage:
     def show(self, network: nn.Module) -> None:
         """Give the network the average's weights; `hide` gives its own back."""
         if self.tensors and not self._is_shown:
-            self.begin(network)  # a resumed run may train what its checkpoint left alone
             self._exchange(network)
 
     def hide(self, network: nn.Module) -> None:
@@ -88,9 +84,12 @@ class WeightAverage:
         self._is_shown = not self._is_shown
 
     def _pairs(self, network: nn.Module) -> tuple[list[Tensor], list[Tensor]]:
+        """Averages and the tensors that they follow; what has none yet, in a resumed run too, begins as it is."""
         values = dict(averaged_tensors(network))
         for name, value in values.items():
-            if self.tensors[name].device != value.device:
+            if name not in self.tensors:
+                self.tensors[name] = value.detach().clone()
+            elif self.tensors[name].device != value.device:
                 self.tensors[name] = self.tensors[name].to(value.device)
         return [self.tensors[name] for name in values], list(values.values())
 

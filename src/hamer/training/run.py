@@ -20,8 +20,8 @@ from hamer.assets.places import find_original
 from hamer.checkpoints.hand_files import load_open_hand
 from hamer.configs.data_scale import training_sets
 from hamer.configs.node import ConfigNode
-from hamer.configs.reader import finish, from_mapping
-from hamer.datasets.crop_settings import STORED_RESCALE_FACTOR
+from hamer.configs.reader import OPEN_HAND, finish, from_mapping
+from hamer.crops.windows import RESCALE_FACTOR
 from hamer.errors import HamerError, require
 from hamer.models.mano_head import neutral_mean_params
 from hamer.models.mano_wrapper import MANO
@@ -40,9 +40,6 @@ if TYPE_CHECKING:
     from lightning.pytorch import Trainer
 
 logger = logging.getLogger(__name__)
-
-OPEN_HAND = "open"
-"""`MANO.MODEL_PATH` for the hand that comes with the package."""
 
 _PRECISIONS = {16: "16-mixed", "16": "16-mixed", "bf16": "bf16-mixed", 32: "32-true", "32": "32-true", 64: "64-true"}
 """The original's words for precision, and Lightning's of today."""
@@ -130,10 +127,9 @@ def prepared(cfg: DictConfig, folder: TrainingFolder, *, resuming: bool = False)
         "work_dir": str(Path.cwd()),
     }
     settings = from_mapping(values)
-    is_open = settings.MANO.MODEL_PATH == OPEN_HAND
     if resuming:
         settings.MODEL.BACKBONE.pop("PRETRAINED_WEIGHTS", None)
-    return finish(settings, update_cachedir=not is_open)
+    return finish(settings, update_cachedir=True)
 
 
 def build_module(settings: ConfigNode, *, resuming: bool = False) -> HamerModule:
@@ -162,7 +158,7 @@ def build_module(settings: ConfigNode, *, resuming: bool = False) -> HamerModule
         logger.warning("the backbone starts from random weights: MODEL.BACKBONE.PRETRAINED_WEIGHTS is null")
     if hand is None:
         return HamerModule(settings, previews=previews)
-    mean = neutral_mean_params(float(settings.MODEL.get("RESCALE_FACTOR") or STORED_RESCALE_FACTOR))
+    mean = neutral_mean_params(float(settings.MODEL.get("RESCALE_FACTOR") or RESCALE_FACTOR))
     return HamerModule(settings, mano=MANO(hand), mean_params=mean, previews=previews)
 
 

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from hamer.datasets.synthetic import compiling
+from hamer import compiling
 from hamer.datasets.synthetic.drawing.lights import Lights
 from hamer.datasets.synthetic.drawing.numba_drawing import Drawn, draw, texture_table
 from hamer.datasets.synthetic.drawing.surfaces import Surface

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures.process import BrokenProcessPool
+from itertools import islice
 from pathlib import Path
 
 import cv2
@@ -16,12 +17,13 @@ import pytest
 from hamer.checkpoints.unpickling import load_pickle
 from hamer.datasets.crop_settings import CropSettings
 from hamer.datasets.hands import PatchCutter, hands_of_sample
+from hamer.datasets.made_set import MadeSet
 from hamer.datasets.skipping import SkipCounts
 from hamer.datasets.streams import Place
 from hamer.datasets.synthetic import shards
 from hamer.datasets.synthetic.options import SyntheticOptions
 from hamer.datasets.synthetic.shards import Recipe, encoded, made_samples, write_shards
-from hamer.datasets.synthetic.stream import MadeSamples, MadeSource
+from hamer.datasets.synthetic.stream import MadeSource
 from hamer.datasets.tar_filters import AnnotationFilters
 from hamer.datasets.tar_reading import TarSample, read_tar
 
@@ -204,9 +206,10 @@ def test_a_stream_gives_each_place_other_pictures(recipe: Recipe, folder: Path) 
 
 
 def test_a_stream_gives_items_and_goes_on_in_the_next_epoch(recipe: Recipe) -> None:
-    data = MadeSamples(MadeSource(recipe, AnnotationFilters()), PatchCutter(CropSettings(size=32)), epoch_size=2)
-    first, second = list(data), list(data)
-    assert [item["__key__"] for item in first + second] == ["000000", "000001", "000002", "000003"]
+    made, cutter = MadeSet("MADE", MadeSource(recipe, AnnotationFilters()), 2), PatchCutter(CropSettings(size=32))
+    epochs = [islice(made.endless_hands(0, epoch, Place()), 2) for epoch in range(2)]
+    items = [hand.item(cutter) for epoch in epochs for hand in epoch]
+    assert [item and item["__key__"] for item in items] == ["000000", "000001", "000002", "000003"]
 
 
 @pytest.mark.parametrize(

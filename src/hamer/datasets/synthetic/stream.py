@@ -6,11 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-import torch
-
-from hamer.datasets.hands import Cutter, Hand, hands_of_sample
+from hamer.datasets.hands import Hand, hands_of_sample
 from hamer.datasets.skipping import SkipCounts
-from hamer.datasets.streams import Place, quiet_worker, stream_rng
+from hamer.datasets.streams import Place, stream_rng
 from hamer.datasets.synthetic.shards import Recipe, encoded
 from hamer.datasets.tar_filters import AnnotationFilters
 from hamer.datasets.tar_reading import TarSample
@@ -46,35 +44,3 @@ class MadeSource:
         own = stream_rng(seed, epoch, "made", place.rank, place.worker)
         for sample in self.samples(place, start):
             yield from hands_of_sample(sample, self.filters, self.skipped, lambda: own.getrandbits(63))
-
-
-class MadeSamples(torch.utils.data.IterableDataset):
-    """Training items of made pictures, the same as of a tar's.
-
-    Args:
-        source: where hands come from.
-        cutter: hand to item.
-        epoch_size: items that a worker gives before it stops; the next iteration goes on with pictures not seen before.
-        seed: of the augmentation.
-    """
-
-    def __init__(self, source: MadeSource, cutter: Cutter, *, epoch_size: int, seed: int = 0) -> None:
-        super().__init__()
-        if epoch_size < 1:
-            raise ValueError(f"epoch_size must be at least 1, got {epoch_size}")
-        self.source, self.cutter, self.epoch_size, self.seed = source, cutter, epoch_size, seed
-        self.epoch = 0
-
-    def __iter__(self) -> Iterator[dict[str, Any]]:
-        """The items of this worker."""
-        quiet_worker()
-        epoch, given = self.epoch, 0
-        self.epoch += 1
-        for hand in self.source.endless_hands(self.seed, epoch, Place.here(), start=epoch * self.epoch_size):
-            item = hand.item(self.cutter)
-            if item is None:
-                continue
-            yield item
-            given += 1
-            if given == self.epoch_size:
-                return

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hamer.datasets.synthetic import compiling
+from hamer import compiling
 from hamer.datasets.synthetic.drawing import numba_lighting, numba_texturing, numba_zbuffer
 from hamer.datasets.synthetic.drawing.lights import Lights
 from hamer.datasets.synthetic.drawing.surfaces import Surface

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hamer.datasets.synthetic.compiling import jit
+from hamer.compiling import jit
 
 OCCLUSION_RADIUS = 0.018  # metres; about a finger's width: darkens between fingers and in a fist
 SHADOW_BIAS = 0.0012  # metres; below the depth steps of a 256-texel map over a hand and its arm

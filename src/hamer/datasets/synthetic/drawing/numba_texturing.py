@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hamer.datasets.synthetic.compiling import jit
+from hamer.compiling import jit
 
 STEEPEST = 1.2  # slope of bumps; texture seams may hold steeper steps, which would show as lines
 

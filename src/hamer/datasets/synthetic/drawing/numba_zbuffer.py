@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hamer.datasets.synthetic.compiling import jit
+from hamer.compiling import jit
 
 MERGED = np.float32(0.003)  # metres of depth within which a pixel's samples of one surface are shaded as one
 

@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hamer.datasets.synthetic.compiling import jit
+from hamer.compiling import jit
 
 N_SEGMENTS, THUMB, PALM = 19, 12, 15
 # One row of shape: rest joints (15, 3), segments' ends as seen from their joint (19, 2, 3), radii at both ends (19, 2).

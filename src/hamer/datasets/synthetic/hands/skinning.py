@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hamer.datasets.synthetic.compiling import jit
+from hamer.compiling import jit
 from hamer.datasets.synthetic.hands.collisions import carry, multiply
 from hamer.hand_models.arrays import N_JOINTS, HandModelArrays
 from hamer.hand_models.joints import MANO_TO_OPENPOSE

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hamer.datasets.synthetic.compiling import jit
+from hamer.compiling import jit
 from hamer.datasets.synthetic.hands.skinning import skinner_of
 from hamer.datasets.synthetic.vectors import uniform_rotation
 from hamer.hand_models.layer import HandModel

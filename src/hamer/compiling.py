@@ -1,4 +1,7 @@
-"""How kernels are compiled: by Numba on their first call, without the GIL, kept on disk."""
+"""How kernels are compiled: by Numba on their first call, without the GIL, kept on disk.
+
+`numba` is None where it is not installed.
+"""
 
 from __future__ import annotations
 
@@ -8,14 +11,14 @@ from typing import Any
 
 try:
     import numba
-except ImportError:  # numba_drawing.draw says what to do
+except ImportError:  # its users have another way, or say what to do
     numba = None  # type: ignore[assignment]
 
 logger = logging.getLogger(__name__)
 
 
 def jit(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compile `function` on its first call; keep the machine code on disk where a folder allows it.
+    """Compile `function` on its first call; keep the machine code on disk where a folder allows it. Without Numba: itself.
 
     Numba's cache looks for changes only in the file of the function that is called: kernels call none of other
     files that may change.
