@@ -34,7 +34,7 @@ class ViTConfig:
     `patch_padding` zero pixels surround the picture before it is cut: the grid stays image_size / patch_size, shifted.
     `stem`: channels of convolutions that halve the picture one after the other, in the place of the cut into patches
     (Xiao et al., "Early Convolutions Help Transformers See Better", 2021); a network that learns from few pictures needs
-    it. None: patches, as published.
+    it. None: patches, as published. `stem_blocks`: residual blocks of each of its stages (`hamer.models.stem`).
     """
 
     width: int = 1280
@@ -47,6 +47,7 @@ class ViTConfig:
     drop_path_rate: float = 0.55
     gradient_checkpointing: bool = False
     stem: tuple[int, ...] | None = None
+    stem_blocks: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
         _check_positive(self, "width", "depth", "heads", "patch_size")
@@ -54,6 +55,10 @@ class ViTConfig:
             raise ValueError(
                 f"ViTConfig.stem must have one entry a halving, {self.patch_size.bit_length() - 1} for patch_size "
                 f"{self.patch_size}, got {self.stem}"
+            )
+        if self.stem_blocks is not None and len(self.stem_blocks) != len(self.stem or ()):
+            raise ValueError(
+                f"ViTConfig.stem_blocks must have one entry for each of the stem's stages {self.stem}, got {self.stem_blocks}"
             )
         if self.width % self.heads:
             raise ValueError(f"ViTConfig.width must be a multiple of heads, got width {self.width}, heads {self.heads}")
@@ -107,10 +112,16 @@ class LandmarkConfig:
 
 @dataclass(frozen=True)
 class DenseConfig:
-    """Maps learned beside the hand, on `side` x `side` cells of the crop; `width` channels before the last layer."""
+    """Maps learned beside the hand, on `side` x `side` cells of the crop; `width` channels before the last layer.
+
+    `skips`: they are also made from the maps of the stem's stages. `points`: the network reads its own points off them,
+    which then are its landmark tokens' (`hamer.models.dense_head`); the maps are no longer for training only.
+    """
 
     width: int = 64
     side: int = 32
+    skips: bool = False
+    points: bool = False
 
     def __post_init__(self) -> None:
         _check_positive(self, "width", "side")
@@ -122,7 +133,7 @@ class HamerConfig:
 
     `focal_length` px is that of the assumed camera for a crop; `with_discriminator` adds the training's adversary, so
     that the tensors are those of a training checkpoint. `landmarks`: the head also reads a landmark model's points;
-    `dense`: auxiliary maps for training. Both are None in the published network.
+    `dense`: maps of joints and parts. Both are None in the published network.
     """
 
     backbone: ViTConfig = field(default_factory=ViTConfig)
@@ -150,6 +161,10 @@ class HamerConfig:
                 f"MODEL.LANDMARK_TOKENS.HEADS must divide the backbone's width {self.backbone.width}, got "
                 f"{self.landmarks.heads}"
             )
+        if self.dense is not None and self.dense.skips and self.backbone.stem is None:
+            raise ValueError("MODEL.DENSE_HEAD.SKIPS needs a convolutional stem: set MODEL.BACKBONE.STEM")
+        if self.dense is not None and self.dense.points and self.landmarks is None:
+            raise ValueError("MODEL.DENSE_HEAD.POINTS are read by landmark tokens: set MODEL.LANDMARK_TOKENS")
         if self.dense is not None and self.dense.side % self.backbone.grid[0]:
             raise ValueError(
                 f"MODEL.DENSE_HEAD.SIDE must be a multiple of the feature map's {self.backbone.grid[0]} rows, got "
@@ -232,7 +247,7 @@ _VIT_KEYS = {
     "DROP_PATH_RATE": "drop_path_rate",
     "GRADIENT_CHECKPOINTING": "gradient_checkpointing",
 }
-_VIT_TUPLES = {"IMAGE_SIZE": "image_size", "STEM": "stem"}
+_VIT_TUPLES = {"IMAGE_SIZE": "image_size", "STEM": "stem", "STEM_BLOCKS": "stem_blocks"}
 _DECODER_KEYS = {
     "depth": "depth",
     "heads": "heads",

@@ -16,6 +16,7 @@ SIGMA = 1.5
 """Cells: standard deviation of a joint's target."""
 
 UNKNOWN_PART = 255
+DECIMETRES = 10.0  # in a metre
 
 
 def heatmap_loss(
@@ -48,6 +49,26 @@ def part_loss(logits: Float[Tensor, "B P R C"], parts: UInt8[Tensor, "B R C"]) -
     cells = logits.shape[-1] * logits.shape[-2]
     total = F.cross_entropy(logits.float(), parts.long(), ignore_index=UNKNOWN_PART, reduction="sum")
     return total / cells
+
+
+def point_loss(
+    points: Float[Tensor, "B J 4"], keypoints_2d: Float[Tensor, "B J 3"], keypoints_3d: Float[Tensor, "B J 4"], root: int = 0
+) -> Float[Tensor, ""]:
+    """Distance of a network's own points from the truth, in the crop and in depth, summed over joints.
+
+    Places in the crop count where the joint is in it; depth, relative to joint `root`, wherever it is known.
+
+    Args:
+        points: x, y in crop widths; sureness; depth in decimetres (`hamer.models.dense_head.points`).
+        keypoints_2d: crop widths, and confidence.
+        keypoints_3d: metres, and confidence.
+        root: the joint that depths are relative to.
+    """
+    inside = (keypoints_2d[..., :2].abs() <= 0.5).all(-1) * keypoints_2d[..., 2]
+    in_crop = (inside[..., None] * (points[..., :2] - keypoints_2d[..., :2]).abs()).sum()
+    depth = DECIMETRES * (keypoints_3d[..., 2] - keypoints_3d[..., root : root + 1, 2])
+    own_depth = points[..., 3] - points[..., root : root + 1, 3]
+    return in_crop + (keypoints_3d[..., 3] * (own_depth - depth).abs()).sum()
 
 
 def _gaussians(position: Tensor, cells: int, sigma: float) -> Tensor:

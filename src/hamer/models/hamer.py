@@ -59,8 +59,11 @@ class HAMER(nn.Module):
         width, tokens, dense = self.config.backbone.width, self.config.landmarks, self.config.dense
         self.landmark_tokens = None
         if tokens is not None:
-            self.landmark_tokens = LandmarkTokens(width, tokens.depth, tokens.heads, self.config.head.width)
-        self.dense_head = None if dense is None else DenseHead(width, self.config.backbone.grid[0], dense)
+            fine = dense.width if dense is not None and dense.points else None
+            self.landmark_tokens = LandmarkTokens(width, tokens, self.config.head.width, fine)
+        self.dense_head = None
+        if dense is not None:
+            self.dense_head = DenseHead(width, self.config.backbone.grid[0], dense, self.config.backbone.stem or ())
         if self.config.with_discriminator:
             self.discriminator = Discriminator()
         self.mano = mano if mano is not None else _mano_from_cfg(self.cfg)
@@ -90,24 +93,34 @@ class HAMER(nn.Module):
             `pred_cam` (B, 3) scale and translation (s, tx, ty) in the crop; `pred_cam_t` (B, 3) metres, for
             `focal_length` (B, 2) px in a 256-pixel crop; `pred_mano_params`: `global_orient` (B, 1, 3, 3), `hand_pose`
             (B, 15, 3, 3), `betas` (B, 10); `pred_keypoints_3d` (B, 21, 3) and `pred_vertices` (B, V, 3) metres, without
-            the translation; `pred_keypoints_2d` (B, 21, 2) crop widths from the crop's centre. A network in training with
-            a dense head adds its maps (`hamer.models.dense_head`).
+            the translation; `pred_keypoints_2d` (B, 21, 2) crop widths from the crop's centre. A network with a dense head
+            adds its maps (`hamer.models.dense_head`).
         """
-        features = self.features(batch["img"])
-        output = self.hands(features, batch.get("landmarks"))
-        return output if self.dense_head is None else output | self.dense_head(features)
+        features, maps = self.seen(batch["img"])
+        return self.hands(features, batch.get("landmarks"), maps) | maps
 
     def features(self, image: Tensor) -> Tensor:
         """The backbone's feature map (B, C, rows, columns) of crops (B, 3, S, S), of which it sees the middle columns."""
+        return self.seen(image)[0]
+
+    def seen(self, image: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """The feature map, and what the dense head makes of it; without that head nothing."""
         image = self._checked(image)
         margin = (self.config.image_size - self.config.backbone.image_size[1]) // 2
-        return self.backbone(image[..., margin : image.shape[-1] - margin])
+        stages: list[Tensor] = []
+        features = self.backbone(image[..., margin : image.shape[-1] - margin], stages)
+        return features, {} if self.dense_head is None else self.dense_head(features, stages)
 
-    def hands(self, features: Tensor, landmarks: Tensor | None = None) -> dict[str, Any]:
-        """What `forward` returns, from the feature map and, where the network reads them, a landmark model's points."""
+    def hands(
+        self, features: Tensor, landmarks: Tensor | None = None, maps: Mapping[str, Tensor] | None = None
+    ) -> dict[str, Any]:
+        """What `forward` returns of hands, from the feature map and, where the network reads them, a landmark model's points
+        and its own maps.
+        """
         told: tuple[Tensor, ...] = ()
+        maps = maps or {}
         if self.landmark_tokens is not None:
-            told = self.landmark_tokens(features, landmarks)
+            told = self.landmark_tokens(maps.get("fine", features), landmarks, maps.get("pred_points"))
         with _no_autocast(features.device):  # millimetres do not survive half precision here
             parameters, pred_cam = self.mano_head(
                 *(part.to(self.mano_head.init_cam.dtype) for part in (features, *told))

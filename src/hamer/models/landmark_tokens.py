@@ -1,5 +1,6 @@
-"""Tokens of a landmark model's 21 points: what the head may read beside the picture's features.
+"""Tokens of 21 points: what the head may read beside the picture's features.
 
+The points are those of a landmark model, and those that the network reads off its own maps (`hamer.models.dense_head`).
 Made pictures look unlike photos; keypoints do not. A network that learns from made pictures therefore leans on the points
 that a landmark model found, while the picture tells where they are wrong. Letters: B hands, C channels.
 The hand as a whole is told apart from its joints: one layer sees all numbers at once, and the head's query starts from it.
@@ -12,10 +13,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from hamer.models.config import ViTConfig
+from hamer.models.config import LandmarkConfig, ViTConfig
 from hamer.models.vit import Block
 
-N_LANDMARKS, N_NUMBERS = 21, 7
+N_LANDMARKS, N_NUMBERS, N_OWN_NUMBERS = 21, 7, 4
 GUESS_SCALE = 10.0  # metres to decimetres: the numbers of the 3D guess become as large as those in the crop
 
 
@@ -24,30 +25,37 @@ class LandmarkTokens(nn.Module):
 
     Args:
         width: channels, those of the backbone.
-        depth, heads: of the blocks.
+        config: depth and heads of the blocks.
         query_width: channels of the head's query.
+        fine_width: channels of the map that the network's own points were read off; None: it has none, and features are
+            those of the backbone.
     """
 
-    def __init__(self, width: int, depth: int, heads: int, query_width: int) -> None:
+    def __init__(self, width: int, config: LandmarkConfig, query_width: int, fine_width: int | None = None) -> None:
         super().__init__()
+        self.has_own = fine_width is not None
         self.numbers = nn.Linear(N_NUMBERS, width)
-        self.seen = nn.Linear(width, width)
+        self.seen = nn.Linear(fine_width or width, width)
         self.joint = nn.Parameter(torch.randn(1, N_LANDMARKS, width) * 0.5)  # as large as what the numbers become
         self.absent = nn.Parameter(torch.zeros(1, 1, width))
-        config = ViTConfig(width=width, depth=depth, heads=heads, drop_path_rate=0.0)
-        self.blocks = nn.ModuleList(Block(config, 0.0) for _ in range(depth))
+        if fine_width is not None:
+            self.own_numbers, self.own_seen = nn.Linear(N_OWN_NUMBERS, width), nn.Linear(fine_width, width)
+        block = ViTConfig(width=width, depth=config.depth, heads=config.heads, drop_path_rate=0.0)
+        self.blocks = nn.ModuleList(Block(block, 0.0) for _ in range(config.depth))
         self.norm = nn.LayerNorm(width)
+        n_numbers = N_NUMBERS + N_OWN_NUMBERS * self.has_own
         self.whole = nn.Sequential(
-            nn.Linear(N_LANDMARKS * N_NUMBERS, 2 * query_width), nn.GELU(), nn.Linear(2 * query_width, query_width)
+            nn.Linear(N_LANDMARKS * n_numbers, 2 * query_width), nn.GELU(), nn.Linear(2 * query_width, query_width)
         )
 
-    def forward(self, features: Tensor, landmarks: Tensor | None) -> tuple[Tensor, Tensor]:
+    def forward(self, features: Tensor, landmarks: Tensor | None, own: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Tokens (B, 21, C) of points, and what is added to the head's query (B, query width).
 
         Args:
-            features: (B, C, rows, columns) of the square crop.
+            features: (B, C, rows, columns) of the square crop; (B, fine width, rows, columns) beside own points.
             landmarks: (B, 21, 7): x, y in crop widths from the crop's centre; confidence 0..1; the 3D guess relative to its
                 wrist, metres, axes of the crop; 1 where the point is known, else 0. None: no point is known.
+            own: (B, 21, 4), the network's own points (`hamer.models.dense_head.points`).
 
         Raises:
             ValueError: another shape.
@@ -62,10 +70,18 @@ class LandmarkTokens(nn.Module):
         landmarks = landmarks.to(features.dtype)
         known = landmarks[..., 6:] > 0
         scale = landmarks.new_tensor([1, 1, 1, GUESS_SCALE, GUESS_SCALE, GUESS_SCALE, 1])
-        at = F.grid_sample(features, 2 * landmarks[:, :, None, :2], align_corners=False)[..., 0].transpose(1, 2)
         numbers = landmarks * scale * known
-        told = self.numbers(numbers) + self.seen(at)
+        told = self.numbers(numbers) + self.seen(_at(features, landmarks))
         tokens = torch.where(known, told, self.absent.to(told.dtype)) + self.joint
+        if own is not None:
+            own = own.to(features.dtype)
+            tokens = tokens + self.own_numbers(own) + self.own_seen(_at(features, own))
+            numbers = torch.cat([numbers, own], dim=-1)
         for block in self.blocks:
             tokens = block(tokens)
         return self.norm(tokens), self.whole(numbers.flatten(1))
+
+
+def _at(features: Tensor, points: Tensor) -> Tensor:
+    """The features (B, 21, C) at points, whose first two numbers are x and y in crop widths from the crop's centre."""
+    return F.grid_sample(features, 2 * points[:, :, None, :2], align_corners=False)[..., 0].transpose(1, 2)

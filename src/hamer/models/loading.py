@@ -133,7 +133,7 @@ def find_config(weights: Weights) -> ConfigNode:
 
 
 def inference_config(cfg: ConfigNode) -> ConfigNode:
-    """A frozen copy without what only training needs (start weights, auxiliary maps), and with the shape of crops that
+    """A frozen copy without what only training needs (start weights, maps that are nothing but auxiliary), and with the shape of crops that
     inference uses: [192, 256], or what the backbone sees where it says so.
     """
     cfg = cfg.clone()
@@ -142,7 +142,8 @@ def inference_config(cfg: ConfigNode) -> ConfigNode:
     if str(backbone.get("TYPE", "vit")).startswith("vit") and cfg.MODEL.get("BBOX_SHAPE") is None:
         cfg.MODEL["BBOX_SHAPE"] = list(backbone.get("IMAGE_SIZE") or [256, 192])[::-1]
     backbone.pop("PRETRAINED_WEIGHTS", None)
-    cfg.MODEL.pop("DENSE_HEAD", None)
+    if not (cfg.MODEL.get("DENSE_HEAD") or {}).get("POINTS"):
+        cfg.MODEL.pop("DENSE_HEAD", None)
     cfg.freeze()
     return cfg
 

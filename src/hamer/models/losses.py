@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float, Shaped
 from torch import Tensor, nn
 
 from hamer.geometry.rotations import aa_to_rotmat
-from hamer.models.dense_losses import heatmap_loss, part_loss
+from hamer.models.dense_losses import heatmap_loss, part_loss, point_loss
 
 
 def keypoint_2d_loss(
@@ -102,7 +102,7 @@ def compute_loss(
         batch: `keypoints_2d` (B, 21, 3), `keypoints_3d` (B, 21, 4), and per parameter name in `mano_params`
             (axis-angle or matrices), `has_mano_params` (B,), `mano_params_is_axis_angle` (B,).
         weights: `cfg.LOSS_WEIGHTS`: KEYPOINTS_2D, KEYPOINTS_3D, GLOBAL_ORIENT, HAND_POSE, BETAS; and, where they are above
-            0, VERTICES, and HEATMAPS and PARTS of a network with a dense head.
+            0, VERTICES, and HEATMAPS, PARTS and POINTS of a network with a dense head.
         root: joint that 3D keypoints and vertices are relative to.
         hand: the network's hand layer, for VERTICES.
 
@@ -127,7 +127,7 @@ def compute_loss(
         truth[name] = target
     if weights.get("VERTICES", 0) > 0:
         parts["vertices"] = _vertices(output, truth, batch["has_mano_params"], root, hand)
-    parts |= _dense(output, batch, weights)
+    parts |= _dense(output, batch, weights, root)
     total = torch.stack([weights[name.upper()] * value for name, value in parts.items()]).sum()
     return total, {"loss": total.detach()} | {f"loss_{name}": value.detach() for name, value in parts.items()}
 
@@ -150,7 +150,9 @@ def _vertices(
     )
 
 
-def _dense(output: Mapping[str, Any], batch: Mapping[str, Any], weights: Mapping[str, float]) -> dict[str, Tensor]:
+def _dense(
+    output: Mapping[str, Any], batch: Mapping[str, Any], weights: Mapping[str, float], root: int
+) -> dict[str, Tensor]:
     losses: dict[str, Tensor] = {}
     if weights.get("HEATMAPS", 0) > 0:
         losses["heatmaps"] = heatmap_loss(_maps(output, "pred_heatmaps", "HEATMAPS"), batch["keypoints_2d"])
@@ -158,12 +160,15 @@ def _dense(output: Mapping[str, Any], batch: Mapping[str, Any], weights: Mapping
         if "parts" not in batch:
             raise ValueError("LOSS_WEIGHTS.PARTS above 0 needs labels, `parts` of the batch: set DATASETS.PARTS: true")
         losses["parts"] = part_loss(_maps(output, "pred_parts", "PARTS"), batch["parts"])
+    if weights.get("POINTS", 0) > 0:
+        points = _maps(output, "pred_points", "POINTS")
+        losses["points"] = point_loss(points, batch["keypoints_2d"], batch["keypoints_3d"], root=root)
     return losses
 
 
 def _maps(output: Mapping[str, Any], name: str, key: str) -> Tensor:
     if name not in output:
-        raise ValueError(f"LOSS_WEIGHTS.{key} must be 0 for a network without MODEL.DENSE_HEAD, which has no {name}")
+        raise ValueError(f"LOSS_WEIGHTS.{key} must be 0 for a network whose MODEL.DENSE_HEAD makes no {name}")
     return output[name]
 
 

@@ -1,7 +1,7 @@
 """A convolutional stem: picture to tokens by halving it step by step, for backbones that learn from few pictures.
 
-Xiao et al., "Early Convolutions Help Transformers See Better" (2021), with a residual block (He et al., 2016) at the
-scales between the first and the last, where a kilobyte of weights sees most of the picture.
+Xiao et al., "Early Convolutions Help Transformers See Better" (2021), with residual blocks (He et al., 2016), which see
+most of the picture for few weights.
 """
 
 from __future__ import annotations
@@ -33,24 +33,30 @@ class ConvolutionalStem(nn.Module):
     Args:
         widths: channels of each stage; len(widths) halvings.
         width: channels of the tokens.
+        blocks: residual blocks of each stage; None: one in each but the first and the last.
     """
 
-    def __init__(self, widths: Sequence[int], width: int) -> None:
+    def __init__(self, widths: Sequence[int], width: int, blocks: Sequence[int] | None = None) -> None:
         super().__init__()
         stages: list[nn.Module] = []
         before = 3
         for number, channels in enumerate(widths):
             stage = [_convolution(before, channels, stride=2), nn.BatchNorm2d(channels), nn.ReLU(inplace=True)]
-            if 0 < number < len(widths) - 1:
-                stage.append(ResidualBlock(channels))
+            among = int(0 < number < len(widths) - 1) if blocks is None else blocks[number]
+            stage += [ResidualBlock(channels) for _ in range(among)]
             stages.append(nn.Sequential(*stage))
             before = channels
         self.stages = nn.Sequential(*stages)
         self.proj = nn.Conv2d(before, width, kernel_size=1)
 
-    def forward(self, image: Tensor) -> Tensor:
-        """(B, 3, height, width) to (B, N, C), row by row, as `PatchEmbed`."""
-        return self.proj(self.stages(image)).flatten(2).transpose(1, 2)
+    def forward(self, image: Tensor, stages: list[Tensor] | None = None) -> Tensor:
+        """(B, 3, height, width) to (B, N, C), row by row, as `PatchEmbed`; each stage's map is appended to `stages`."""
+        x = image
+        for stage in self.stages:
+            x = stage(x)
+            if stages is not None:
+                stages.append(x)
+        return self.proj(x).flatten(2).transpose(1, 2)
 
 
 def _convolution(before: int, after: int, stride: int = 1) -> nn.Conv2d:

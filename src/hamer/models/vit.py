@@ -101,8 +101,9 @@ class PatchEmbed(nn.Module):
         super().__init__()
         self.proj = nn.Conv2d(3, config.width, config.patch_size, config.patch_size, padding=config.patch_padding)
 
-    def forward(self, image: Tensor) -> Tensor:
-        """(B, 3, height, width) to (B, N, C), row by row."""
+    def forward(self, image: Tensor, stages: list[Tensor] | None = None) -> Tensor:
+        """(B, 3, height, width) to (B, N, C), row by row; there are no stages before."""
+        del stages
         return self.proj(image).flatten(2).transpose(1, 2)
 
 
@@ -113,18 +114,19 @@ class ViT(nn.Module):
         super().__init__()
         self.config = config
         rows, columns = config.grid
-        self.patch_embed = PatchEmbed(config) if config.stem is None else ConvolutionalStem(config.stem, config.width)
+        self.patch_embed = _patch_embed(config)
         self.pos_embed = nn.Parameter(torch.zeros(1, rows * columns + 1, config.width))
         nn.init.trunc_normal_(self.pos_embed, std=0.02)
         rates = [config.drop_path_rate * i / max(config.depth - 1, 1) for i in range(config.depth)]
         self.blocks = nn.ModuleList(Block(config, rate) for rate in rates)
         self.last_norm = nn.LayerNorm(config.width, eps=_EPS)
 
-    def forward(self, image: Tensor) -> Tensor:
+    def forward(self, image: Tensor, stages: list[Tensor] | None = None) -> Tensor:
         """Feature map of normalised pictures.
 
         Args:
             image: (B, 3, 256, 192).
+            stages: a list to which a convolutional stem's maps are appended, the finest first.
 
         Returns:
             (B, C, 16, 12).
@@ -137,10 +139,16 @@ class ViT(nn.Module):
             raise ValueError(f"image must have shape (B, 3, {height}, {width}), got {tuple(image.shape)}")
         # The first position is that of a class token, which is not there any more: its embedding is added to every
         # token.
-        x = self.patch_embed(image) + self.pos_embed[:, 1:] + self.pos_embed[:, :1]
+        x = self.patch_embed(image, stages) + self.pos_embed[:, 1:] + self.pos_embed[:, :1]
         for block in self.blocks:
             if self.config.gradient_checkpointing and self.training and torch.is_grad_enabled():
                 x = checkpoint(block, x, use_reentrant=False)
             else:
                 x = block(x)
         return self.last_norm(x).transpose(1, 2).unflatten(-1, self.config.grid)
+
+
+def _patch_embed(config: ViTConfig) -> PatchEmbed | ConvolutionalStem:
+    if config.stem is None:
+        return PatchEmbed(config)
+    return ConvolutionalStem(config.stem, config.width, config.stem_blocks)

@@ -162,16 +162,15 @@ class DistillationModule(HamerModule):
 
     def forward(self, batch: Mapping[str, Tensor]) -> dict[str, Any]:
         """As HAMER's, and the feature map as `features`."""
-        features = self.features(batch["img"])
-        maps = {} if self.dense_head is None else self.dense_head(features)
-        return self.hands(features, batch.get("landmarks")) | maps | {"features": features}
+        features, maps = self.seen(batch["img"])
+        return self.hands(features, batch.get("landmarks"), maps) | maps | {"features": features}
 
     def compute_loss(self, batch: Mapping[str, Any], output: Mapping[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
         """The weighted sum; parts are reported as `loss_teacher_rotations` ..., and with `ground_truth` the usual ones."""
         options = self.distillation
         with torch.no_grad():
-            teacher_features = self.teacher.features(batch["img"])
-            target = self.teacher.hands(teacher_features, batch.get("landmarks"))
+            teacher_features, maps = self.teacher.seen(batch["img"])
+            target = self.teacher.hands(teacher_features, batch.get("landmarks"), maps)
         parts = output_losses(output, target, options.rotation_distance)
         # Always computed: every parameter then has a gradient in every process.
         parts["features"] = feature_loss(self.feature_map(output["features"].float()), teacher_features)

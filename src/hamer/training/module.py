@@ -227,7 +227,8 @@ class HamerModule(HAMER, LightningModule):
         noise = self.options.landmark_noise
         if noise.is_none or "landmarks" not in batch:
             return batch
-        return {**batch, "landmarks": noise(batch["landmarks"])}
+        changed = noise(batch["landmarks"], batch["keypoints_2d"], batch["keypoints_3d"])
+        return {**batch, "landmarks": changed}
 
     def _set_rates(self) -> None:
         """The learning rate of this update; without a schedule it stays what the optimisers or their checkpoint say."""
