@@ -10,10 +10,11 @@ from torch.nn import functional as F
 
 from hamer.checkpoints.hand_files import load_open_hand
 from hamer.geometry.rotations import aa_to_rotmat
-from hamer.models.dense_losses import heatmap_loss, part_loss
+from hamer.models.dense_losses import heatmap_loss, part_loss, point_loss
 from hamer.models.losses import compute_loss, vertex_loss
 from hamer.models.mano_wrapper import MANO
 
+MAPS = ("pred_heatmaps", "pred_parts", "pred_points")
 PLAIN = {"KEYPOINTS_3D": 0.05, "KEYPOINTS_2D": 0.01, "GLOBAL_ORIENT": 0.001, "HAND_POSE": 0.001, "BETAS": 0.0005}
 
 
@@ -77,6 +78,15 @@ def test_what_is_not_known_has_no_gradient() -> None:
     assert part_loss(maps, torch.full_like(labels, 255)) == 0
 
 
+def test_point_loss() -> None:
+    """Two joints: one in the crop, 0.1 off in x; one outside it, 0.2 dm off in depth from the root, which is the first."""
+    keypoints_2d = torch.tensor([[[0.1, 0.2, 1.0], [0.6, 0.0, 1.0]]])
+    keypoints_3d = torch.tensor([[[0.0, 0.0, 0.5, 1.0], [0.0, 0.0, 0.53, 1.0]]])
+    own = torch.tensor([[[0.2, 0.2, 0.9, 0.05], [0.0, 0.0, 0.1, 0.15]]])
+    torch.testing.assert_close(point_loss(own, keypoints_2d, keypoints_3d), torch.tensor(0.1 + 0.2))
+    assert point_loss(own, keypoints_2d * 0, keypoints_3d * 0) == 0
+
+
 def test_vertex_loss() -> None:
     predicted, target = torch.zeros(2, 5, 3), torch.full((2, 5, 3), 0.1)
     torch.testing.assert_close(vertex_loss(predicted, target, torch.tensor([1.0, 0.0])), torch.tensor(0.3))
@@ -104,6 +114,7 @@ def step(hand: MANO, *, off: float = 0.0) -> tuple[dict[str, Any], dict[str, Any
         "pred_keypoints_2d": points[..., :2] + 0.01,
         "pred_heatmaps": torch.randn(2, 21, 32, 32, generator=generator),
         "pred_parts": torch.randn(2, 19, 32, 32, generator=generator),
+        "pred_points": torch.randn(2, 21, 4, generator=generator),
     }
     batch = {
         "keypoints_2d": points,
@@ -143,26 +154,27 @@ def test_nothing_is_computed_unless_asked(hand: MANO, monkeypatch: pytest.Monkey
 
     output, batch = step(hand)
     before, parts = compute_loss(output, batch, PLAIN)
-    for name in ("heatmap_loss", "part_loss", "vertex_loss"):
+    for name in ("heatmap_loss", "part_loss", "point_loss", "vertex_loss"):
         monkeypatch.setattr(losses, name, never)
-    zero, same = compute_loss(output, batch, {**PLAIN, "VERTICES": 0.0, "HEATMAPS": 0.0, "PARTS": 0.0}, hand=never)
+    more = ("VERTICES", "HEATMAPS", "PARTS", "POINTS")
+    zero, same = compute_loss(output, batch, {**PLAIN, **dict.fromkeys(more, 0.0)}, hand=never)
     assert zero.equal(before)
     assert same.keys() == parts.keys()
 
 
 def test_the_sum_of_all(hand: MANO) -> None:
     output, batch = step(hand, off=0.1)
-    more = {"VERTICES": 0.5, "HEATMAPS": 0.01, "PARTS": 0.02}
+    more = {"VERTICES": 0.5, "HEATMAPS": 0.01, "PARTS": 0.02, "POINTS": 0.3}
     total, losses = compute_loss(output, batch, {**PLAIN, **more}, hand=hand)
     before, _ = compute_loss(output, batch, PLAIN)
     added = sum(weight * losses[f"loss_{name.lower()}"] for name, weight in more.items())
     torch.testing.assert_close(total, before + added, rtol=1e-5, atol=0)  # another order of summation
 
 
-@pytest.mark.parametrize("key", ["HEATMAPS", "PARTS"])
+@pytest.mark.parametrize("key", ["HEATMAPS", "PARTS", "POINTS"])
 def test_maps_that_are_not_there(hand: MANO, key: str) -> None:
     output, batch = step(hand)
-    without = {name: value for name, value in output.items() if name not in ("pred_heatmaps", "pred_parts")}
+    without = {name: value for name, value in output.items() if name not in MAPS}
     with pytest.raises(ValueError, match=rf"LOSS_WEIGHTS.{key} must be 0 .*DENSE_HEAD"):
         compute_loss(without, batch, {**PLAIN, key: 1.0})
     if key == "PARTS":

@@ -1,8 +1,10 @@
-"""The parts that the published network does not have: a convolutional stem, landmark tokens, auxiliary maps."""
+"""The parts that the published network does not have: a convolutional stem, landmark tokens, maps, points of its own."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -10,6 +12,7 @@ import torch
 from hamer.checkpoints.hand_files import load_open_hand
 from hamer.checkpoints.weights import plain_settings, write_safetensors
 from hamer.models.config import DecoderConfig, DenseConfig, HamerConfig, LandmarkConfig, ViTConfig
+from hamer.models.dense_head import points as points_of
 from hamer.models.hamer import HAMER, build_hamer
 from hamer.models.loading import load_network
 from hamer.models.precision import set_precision
@@ -24,16 +27,30 @@ SMALL = HamerConfig(
     landmarks=LandmarkConfig(depth=1, heads=2),
     dense=DenseConfig(width=8, side=16),
 )  # fmt: skip
+WITH_POINTS = replace(
+    SMALL,
+    backbone=replace(SMALL.backbone, stem_blocks=(0, 1, 0, 2)),
+    dense=DenseConfig(width=8, side=16, skips=True, points=True),
+)
 
 
-@pytest.fixture
-def network() -> HAMER:
+def built(config: HamerConfig) -> HAMER:
     torch.manual_seed(0)
-    model = build_hamer(SMALL, load_open_hand())
+    model = build_hamer(config, load_open_hand())
     for name, parameter in model.named_parameters():  # layers that start near zero would hide what is tested
         if name.startswith("mano_head.dec"):
             torch.nn.init.normal_(parameter, std=0.1)
     return model.eval()
+
+
+@pytest.fixture
+def network() -> HAMER:
+    return built(SMALL)
+
+
+@pytest.fixture
+def network_with_points() -> HAMER:
+    return built(WITH_POINTS)
 
 
 def crops(n: int = 3) -> torch.Tensor:
@@ -46,14 +63,15 @@ def points(n: int = 3) -> torch.Tensor:
     return drawn
 
 
-def test_configuration_survives_its_tree() -> None:
-    assert HamerConfig.from_cfg(SMALL.to_cfg()) == SMALL
+@pytest.mark.parametrize("config", [SMALL, WITH_POINTS])
+def test_configuration_survives_its_tree(config: HamerConfig) -> None:
+    assert HamerConfig.from_cfg(config.to_cfg()) == config
 
 
 def test_published_configuration_has_none_of_our_keys() -> None:
     model = HamerConfig().to_cfg().MODEL
     assert not {"LANDMARK_TOKENS", "DENSE_HEAD"} & set(model)
-    assert not {"STEM", "IMAGE_SIZE"} & set(model.BACKBONE)
+    assert not {"STEM", "STEM_BLOCKS", "IMAGE_SIZE"} & set(model.BACKBONE)
 
 
 @pytest.mark.parametrize(
@@ -75,6 +93,23 @@ def test_wrong_parts_are_named(key: str, value: dict[str, int], named: str) -> N
 def test_stem_must_halve_as_often_as_patches_are_large() -> None:
     with pytest.raises(ValueError, match="one entry a halving, 4"):
         ViTConfig(stem=(8, 16))
+
+
+def test_each_stage_of_the_stem_has_its_blocks() -> None:
+    with pytest.raises(ValueError, match="one entry for each of the stem's stages"):
+        ViTConfig(stem=(8, 16, 16, 32), stem_blocks=(0, 1))
+
+
+@pytest.mark.parametrize(
+    ("config", "named"),
+    [
+        ({"landmarks": None, "dense": DenseConfig(points=True)}, "LANDMARK_TOKENS"),
+        ({"backbone": replace(SMALL.backbone, stem=None), "dense": DenseConfig(skips=True)}, "BACKBONE.STEM"),
+    ],
+)
+def test_parts_that_need_others(config: dict[str, Any], named: str) -> None:
+    with pytest.raises(ValueError, match=f"DENSE_HEAD.*{named}"):
+        replace(SMALL, **config)
 
 
 def test_unknown_points_are_like_no_points(network: HAMER) -> None:
@@ -148,3 +183,58 @@ def test_lower_precision_stays_near(network: HAMER) -> None:
     exact = network(batch)["pred_vertices"]
     rounded = set_precision(network, "bfloat16")(batch)["pred_vertices"]
     assert 0 < (exact - rounded).abs().max() < 2e-3  # metres; bfloat16 keeps 8 bits of numbers near 1
+
+
+def test_points_of_a_map_are_its_mean_place() -> None:
+    """A Gaussian of 1.5 cells well within the grid: its mean is exact to the sampling; a flat map is the crop's middle."""
+    side, where = 32, torch.tensor([[0.11, -0.2], [-0.15, 0.07]])
+    at = (torch.arange(side) + 0.5) / side - 0.5
+    distance = (at[None, None] - where[:, 0, None, None]) ** 2 + (at[None, :, None] - where[:, 1, None, None]) ** 2
+    heatmaps = torch.zeros(1, 21, side, side)
+    heatmaps[0, :2] = -distance * side**2 / (2 * 1.5**2)
+    depths = at[None, None, None].expand(1, 21, side, side)  # as large as x is
+    found = points_of(heatmaps, depths)[0]
+    torch.testing.assert_close(found[:2, :2], where, atol=1e-5, rtol=0)
+    torch.testing.assert_close(found[:2, 3], where[:, 0], atol=1e-5, rtol=0)
+    torch.testing.assert_close(found[2:, :3], torch.zeros(19, 3), atol=1e-5, rtol=0)  # no idea: sureness 0
+    entropy = torch.log(torch.tensor(2 * torch.pi * torch.e * 1.5**2))  # of that Gaussian
+    torch.testing.assert_close(found[0, 2], 1 - entropy / torch.log(torch.tensor(1024.0)), atol=1e-3, rtol=0)
+
+
+def test_own_points_reach_the_hand(network_with_points: HAMER) -> None:
+    network = network_with_points
+    features, maps = network.seen(crops())
+    plain = network.hands(features, None, maps)["pred_vertices"]
+    for number in range(4):
+        changed = maps["pred_points"].clone()
+        changed[:, 8, number] += 0.1
+        assert not torch.allclose(
+            plain, network.hands(features, None, {**maps, "pred_points": changed})["pred_vertices"]
+        )
+
+
+def test_network_with_points_trains_everywhere(network_with_points: HAMER) -> None:
+    output = network_with_points.train()({"img": crops(), "landmarks": points()})
+    assert output["pred_points"].shape == (3, 21, 4)
+    assert output["pred_heatmaps"].shape == (3, 21, 16, 16)
+    learned = ("pred_vertices", "pred_keypoints_2d", "pred_heatmaps", "pred_parts", "pred_points")
+    torch.stack([output[name].float().sum() for name in learned]).sum().backward()
+    assert [name for name, p in network_with_points.named_parameters() if p.grad is None] == []
+
+
+def test_points_stay_for_inference(network_with_points: HAMER, tmp_path: Path) -> None:
+    tensors = {k: v for k, v in network_with_points.state_dict().items() if not k.startswith("mano.")}
+    cfg = plain_settings(network_with_points.cfg)
+    cfg["MANO"]["MODEL_PATH"] = "open"
+    path = tmp_path / "small.safetensors"
+    write_safetensors(path, tensors, config=cfg)
+    loaded = load_network(path)
+    batch = {"img": crops(), "landmarks": points()}
+    assert torch.equal(loaded(batch)["pred_points"], network_with_points(batch)["pred_points"])
+    assert torch.equal(loaded(batch)["pred_vertices"], network_with_points(batch)["pred_vertices"])
+
+
+def test_hands_with_own_points_do_not_see_each_other(network_with_points: HAMER) -> None:
+    together = network_with_points({"img": crops(), "landmarks": points()})["pred_vertices"]
+    alone = network_with_points({"img": crops()[1:2], "landmarks": points()[1:2]})["pred_vertices"]
+    assert torch.allclose(together[1:2], alone, atol=1e-6)  # float32 sums in another order

@@ -59,7 +59,12 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
         return [
             *(f"exp_name={name}", "experiment=built_in", "data=synthetic", "trainer=cpu", "seed=2"),
             *("DATASETS.FILE=TRAIN.yaml", "DATASETS.VAL_FILE=VAL.yaml", "DATASETS.SHUFFLE_BUFFER=4"),
-            *("MODEL.BACKBONE.STEM=[4,4,8,8]", "MODEL.BACKBONE.EMBED_DIM=16", "MODEL.BACKBONE.DEPTH=1"),
+            *(
+                "MODEL.BACKBONE.STEM=[4,4,8,8]",
+                "MODEL.BACKBONE.STEM_BLOCKS=[0,1,0,1]",
+                "MODEL.BACKBONE.EMBED_DIM=16",
+                "MODEL.BACKBONE.DEPTH=1",
+            ),
             *(f"{decoder}.{size}" for size in ("dim=16", "depth=1", "heads=2", "mlp_dim=16", "context_dim=16")),
             *("MODEL.LANDMARK_TOKENS.DEPTH=1", "MODEL.DENSE_HEAD.WIDTH=8", "TRAIN.BATCH_SIZE=2"),
             *("GENERAL.NUM_WORKERS=0", "GENERAL.LOG_STEPS=1", "GENERAL.VAL_STEPS=3", "GENERAL.CHECKPOINT_STEPS=100"),
@@ -82,21 +87,32 @@ def run(words: list[str]) -> TrainingOutcome:
 def test_a_run_and_what_it_leaves(command: Command) -> None:
     outcome = run(command("whole", steps=6))
     curves = read_curves(outcome.folder.curves)
-    losses = ("keypoints_2d", "keypoints_3d", "global_orient", "hand_pose", "betas", "vertices", "heatmaps", "parts")
+    losses = (
+        "keypoints_2d",
+        "keypoints_3d",
+        "global_orient",
+        "hand_pose",
+        "betas",
+        "vertices",
+        "heatmaps",
+        "parts",
+        "points",
+    )
     for name in losses:
         assert sorted(curves[f"train/loss_{name}"]) == [1, 2, 3, 4, 5, 6]
         assert sorted(curves[f"val/loss_{name}"]) == [3, 6]
     assert all(curves[f"val/{name}"][6] > 0 for name in ("mpjpe", "pa_mpjpe", "pa_mpvpe"))
     assert outcome.validation["val/pa_mpvpe"] == pytest.approx(curves["val/pa_mpvpe"][6], rel=1e-5)  # seven digits
     rates = curves["train/lr"]
-    assert rates[1] == pytest.approx(5e-4 / 3)
-    assert rates[3] == pytest.approx(5e-4)
+    assert rates[1] == pytest.approx(1.5e-3 / 3)
+    assert rates[3] == pytest.approx(1.5e-3)
     assert rates[6] < rates[4]
     network, cfg = load_hamer(outcome.folder.last)
     assert cfg.MODEL.BBOX_SHAPE == [128, 128]
-    assert network.config.dense is None  # for training only
     with torch.inference_mode():
-        assert network({"img": torch.zeros(1, 3, 128, 128)})["pred_keypoints_3d"].shape == (1, 21, 3)
+        output = network({"img": torch.zeros(1, 3, 128, 128)})
+    assert output["pred_keypoints_3d"].shape == (1, 21, 3)
+    assert output["pred_points"].shape == (1, 21, 4)  # the network reads them: its maps are not for training only
 
 
 def test_continued_is_the_run_that_was_not_cut(command: Command) -> None:
@@ -116,7 +132,7 @@ def test_continued_is_the_run_that_was_not_cut(command: Command) -> None:
 
 
 def test_trained_further_from_its_weights(command: Command) -> None:
-    """The auxiliary head is in no file of weights: it starts afresh."""
+    """A head that weights without it lack starts afresh."""
     first = run(command("first", steps=2))
     weights = Path("weights.ckpt")
     content = read_checkpoint(first.folder.last)

@@ -52,7 +52,10 @@ def part_loss(logits: Float[Tensor, "B P R C"], parts: UInt8[Tensor, "B R C"]) -
 
 
 def point_loss(
-    points: Float[Tensor, "B J 4"], keypoints_2d: Float[Tensor, "B J 3"], keypoints_3d: Float[Tensor, "B J 4"], root: int = 0
+    points: Float[Tensor, "B J 4"],
+    keypoints_2d: Float[Tensor, "B J 3"],
+    keypoints_3d: Float[Tensor, "B J 4"],
+    root: int = 0,
 ) -> Float[Tensor, ""]:
     """Distance of a network's own points from the truth, in the crop and in depth, summed over joints.
 

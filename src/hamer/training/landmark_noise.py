@@ -101,9 +101,7 @@ class LandmarkNoise:
         return (torch.rand(hands, joints, 1, device=like.device) >= dropout).to(like.dtype)
 
 
-def _mended(
-    landmarks: Tensor, share: Tensor, keypoints_2d: Tensor | None, keypoints_3d: Tensor | None
-) -> Tensor:
+def _mended(landmarks: Tensor, share: Tensor, keypoints_2d: Tensor | None, keypoints_3d: Tensor | None) -> Tensor:
     """Landmarks (B, 21, 7) moved by `share` (B, 1, 1) of the way to the truth, where it is known."""
     x_y, confidence, guess, known = landmarks.split([2, 1, 3, 1], dim=-1)
     if keypoints_2d is not None:
