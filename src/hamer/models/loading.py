@@ -133,8 +133,8 @@ def find_config(weights: Weights) -> ConfigNode:
 
 
 def inference_config(cfg: ConfigNode) -> ConfigNode:
-    """A frozen copy without what only training needs (start weights, maps of which nothing is read), and with the shape of crops that
-    inference uses: [192, 256], or what the backbone sees where it says so.
+    """A frozen copy without what only training needs (start weights, maps of which nothing is read), and with the shape of
+    crops that inference uses: [192, 256], or what the backbone sees where it says so.
     """
     cfg = cfg.clone()
     cfg.defrost()
