@@ -44,6 +44,12 @@ def views(hands: HandDraws, model: HandModel) -> Views:
     return draw_views(hands.hand_pose, hands.betas, generators(8), model, WIDTH, HEIGHT)
 
 
+@pytest.fixture(scope="module")
+def upright(hands: HandDraws, model: HandModel) -> Views:
+    """Views in upright pictures, as phones take them."""
+    return draw_views(hands.hand_pose[:60], hands.betas[:60], generators(8, 60), model, 180, 320)
+
+
 def pixels(points: np.ndarray, views: Views) -> np.ndarray:
     """(N, P, 2) projections of (N, P, 3)."""
     image = points.astype(float) @ views.camera_matrix.astype(float).swapaxes(1, 2)
@@ -64,6 +70,16 @@ def test_only_pictures_meant_to_cut_the_hand_do(views: Views) -> None:
     assert np.array_equal(outside.any(1), views.cut)
     assert 0.4 * CUT_SHARE < views.cut.mean() < 2 * CUT_SHARE
     assert outside[views.cut].mean(1).max() < 0.7, "enough of the hand stays in sight"
+
+
+def test_upright_pictures_show_hands_as_large_and_as_whole(upright: Views) -> None:
+    points = pixels(upright.vertices, upright)
+    box = np.ptp(points, axis=1).max(1) / 180
+    assert SHARE[0] - 0.002 < box.min() < box.max() < SHARE[1] + 0.002  # placement stops at a thousandth of the box
+    outside = np.any((points < 0) | (points > (180, 320)), axis=-1)
+    assert np.array_equal(outside.any(1), upright.cut)
+    # A lens's field of view belongs to the longer side: 54 degrees off its axis, a hand is smeared as in no photo.
+    assert upright.camera_matrix[:, 0, 0].min() >= 320 * FOCAL[0] - 1e-4
 
 
 def test_parameters_say_where_skin_and_joints_are(views: Views, hands: HandDraws, model: HandModel) -> None:

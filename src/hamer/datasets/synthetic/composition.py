@@ -28,6 +28,7 @@ _TOUCHING = 0.4  # chance that another hand is as near as the picture allows, el
 class Scene:
     """A picture's surfaces and light: `own`, the annotated hand with its arm, and the `extras` that may cover it.
 
+    `camera_matrix` (3, 3) px, the first pixel's centre at (0.5, 0.5), as drawing counts; `family`: the kind of pose.
     `extras` are in the order in which they are taken away again where too much is covered.
     """
 

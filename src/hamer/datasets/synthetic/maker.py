@@ -49,7 +49,7 @@ class PictureMaker:
         hand_model: the hand that is drawn and annotated.
         options: size and content; None for the defaults.
         seed: of everything random; pictures of different seeds have nothing in common.
-        backgrounds: where backgrounds come from; None for made-up ones.
+        backgrounds: where backgrounds come from, in their own shares; None for made-up ones.
         landmarker: notes what the landmark model sees, as `landmarks_2d` and `landmarks_3d` of the annotation; None
             leaves that out.
         skins: see `SceneMaker`.
@@ -70,7 +70,7 @@ class PictureMaker:
         self.options, self.seed = options or SyntheticOptions(), seed
         self.hand_model = hand_model.eval()
         self.scenes = SceneMaker(self.hand_model, self.options, skins)
-        self.backgrounds = Backgrounds(share=self.options.background_share) if backgrounds is None else backgrounds
+        self.backgrounds = Backgrounds() if backgrounds is None else backgrounds
         self.landmarker = landmarker
 
     def batch(self, indices: Sequence[int]) -> list[MadePicture]:

@@ -207,11 +207,11 @@ _worker: dict[str, Any] = {}
 
 
 def _start_worker(recipe: Recipe) -> None:
-    """In a process of the pool: one thread for everything, the keyboard left to the parent, the maker made."""
+    """In a process of the pool: one thread for everything, the keyboard left to the parent."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     _single_thread()
-    _worker["recipe"], _worker["maker"] = recipe, recipe.maker()
+    _worker["recipe"] = recipe
 
 
 def _end_with_parent() -> None:
@@ -232,7 +232,10 @@ def _single_thread() -> None:
 
 
 def _make_chunk(numbers: range) -> list[MadeSample]:
-    recipe, maker = _worker["recipe"], _worker["maker"]
+    recipe = _worker["recipe"]
+    if "maker" not in _worker:  # not while the process starts: what goes wrong here is told by its own name
+        _worker["maker"] = recipe.maker()
+    maker = _worker["maker"]
     return [encoded(maker.make(recipe.first_index + number), recipe.quality) for number in numbers]
 
 

@@ -84,7 +84,7 @@ def read_folder(folder: Path, max_pictures: int) -> list[np.ndarray]:
 
 
 def random_crop(picture: np.ndarray, width: int, height: int, rng: np.random.Generator) -> np.ndarray:
-    """A part of the picture, a little turned and mirrored at random, as (height, width, 3)."""
+    """A part of the picture (H, W, 3), mirrored at random, scaled to (height, width, 3)."""
     rows, columns = picture.shape[:2]
     whole = min(columns / width, rows / height)  # picture pixels per output pixel when all of it is used
     least = min(whole, 0.5)

@@ -61,7 +61,7 @@ def draw_lights(rng: np.random.Generator) -> Lights:
 
 
 def warmth(value: float) -> np.ndarray:
-    """Linear RGB (3,) of light from candle-like (-1) over white (0) to shaded daylight (1), green kept at 1."""
+    """Linear RGB (3,) of light from candle-like (-1) over white (0) to shaded daylight (1); green stays at 0.95 to 1."""
     if value < 0:
         return np.array([1.0 - 0.65 * value, 1.0 + 0.05 * value, 1.0 + 0.72 * value], np.float32)
     return np.array([1.0 - 0.22 * value, 1.0, 1.0 + 0.38 * value], np.float32)
@@ -178,7 +178,7 @@ def _dim(rng: np.random.Generator) -> Lights:
 
 
 def _colored(rng: np.random.Generator) -> Lights:
-    """Coloured lamps, screens, stages: two saturated lights over weak ambient light."""
+    """Coloured lamps, screens, stages: one to three saturated lights over weak ambient light."""
     up = _up(rng)
     sources = [
         (

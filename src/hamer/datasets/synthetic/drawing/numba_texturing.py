@@ -214,6 +214,6 @@ def bend_normals(
         slope = np.sqrt(gx * gx + gy * gy + gz * gz)
         scale = min(1.0, STEEPEST / max(slope, 1e-12))
         nx, ny, nz = nx - scale * gx, ny - scale * gy, nz - scale * gz
-        length = np.sqrt(nx * nx + ny * ny + nz * nz)
+        length = max(np.sqrt(nx * nx + ny * ny + nz * nz), 1e-12)
         bent[k, 0], bent[k, 1], bent[k, 2] = nx / length, ny / length, nz / length
     return bent

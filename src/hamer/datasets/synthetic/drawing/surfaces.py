@@ -23,8 +23,7 @@ class Surface:
     and v downwards in the texture, so that texel row r spans v * S = r..r + 1; `uv_faces` (F, 3) int32 into `uv`;
     `albedo` (S, S, 3) uint8 sRGB; `relief` (S, S) float32 height of small bumps in metres, or None; `gloss` 0 (matt) to
     1 (wet, varnished); `labels` (F,) uint8, see above; `scattering` 0..1: how far light travels under the surface, so
-    that shade begins softly and reddish (None: 1 for the annotated hand and other hands, 0 for surfaces without a
-    hand's label).
+    that shade begins softly and reddish (None: 1 for hands and arms, 0 for surfaces without any of their labels).
 
     Raises:
         ValueError: shapes or indices that do not fit together.

@@ -151,7 +151,7 @@ def bend_normals(points: Points, texture: Tensor) -> Tensor:
     gradient = (rise[:, :1] * first + rise[:, 1:] * second) / volume
     scale = (numba_texturing.STEEPEST / gradient.norm(dim=1, keepdim=True).clamp_min(1e-12)).clamp_max(1)
     bent = points.normal - scale * gradient
-    return bent / bent.norm(dim=1, keepdim=True)
+    return bent / bent.norm(dim=1, keepdim=True).clamp_min(1e-12)
 
 
 def _turned_spirals(pixel: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ from hamer.datasets.synthetic.hands.skinning import skinner_of
 from hamer.datasets.synthetic.vectors import uniform_rotation
 from hamer.hand_models.layer import HandModel
 
-FOCAL = (0.7, 3.0)  # picture widths: a wide phone camera to a portrait lens
+FOCAL = (0.7, 3.0)  # of the picture's longer side: a wide phone camera to a portrait lens
 SHARE = (0.30, 0.60)  # of the picture's shorter side that the longer side of the hand's tight box takes
 UNIFORM_SHARE, CUT_SHARE = 0.5, 0.10
 CUT_DEPTH = (0.08, 0.35)  # of the box that lies beyond the picture's edge where a picture cuts the hand
@@ -175,11 +175,11 @@ def _place(
     The focal length follows from the distance at which such pictures are taken, as far as lenses allow; the distance
     then follows exactly from the focal length.
     """
-    side = min(width, height)
-    box = rng.uniform(*SHARE) * side
+    longer = max(width, height)
+    box = rng.uniform(*SHARE) * min(width, height)
     reach = float(np.ptp(skin[:, :2], axis=0).max())
     distance = math.exp(rng.uniform(*np.log(metres)))
-    focal = float(np.clip(box * distance / (reach * width), *FOCAL))
+    focal = float(np.clip(box * distance / (reach * longer), *FOCAL))
     place = rng.uniform(-1, 1, 2)
     place *= np.sqrt(np.abs(place))  # nearer to the centre than to the edge, on the whole
     axis, sign, beyond = int(rng.integers(2)), float(rng.choice([-1.0, 1.0])), rng.uniform(*CUT_DEPTH)
@@ -187,9 +187,9 @@ def _place(
         place[axis] = 0.0
     cut_axis, outside = (axis, sign * beyond) if cut else (-1, 0.0)
     while True:
-        translation = _fit(skin, focal * width, box, place, cut_axis, outside, float(width), float(height))
+        translation = _fit(skin, focal * longer, box, place, cut_axis, outside, float(width), float(height))
         if skin[:, 2].min() + translation[2] >= NEAREST or focal >= FOCAL[1]:
-            return focal * width, translation.astype(np.float32)
+            return focal * longer, translation.astype(np.float32)
         focal = min(1.25 * focal, FOCAL[1])
 
 

@@ -41,7 +41,7 @@ def occluder(joints: np.ndarray, camera_matrix: np.ndarray, rng: Generator) -> S
     return None
 
 
-def hidden_share(
+def _hidden_share(
     vertices: np.ndarray, faces: np.ndarray, camera_matrix: np.ndarray, box: tuple[np.ndarray, np.ndarray]
 ) -> float:
     """The share of a picture's `box` (low (2,), high (2,) pixels) that a mesh before the camera covers."""
@@ -70,7 +70,7 @@ def _hiding(
         ahead = vertices[:, 2].min()
         if ahead < _NEAREST:
             return None
-        share = hidden_share(vertices, ware.shape.faces, camera_matrix, box)
+        share = _hidden_share(vertices, ware.shape.faces, camera_matrix, box)
         if HIDDEN[0] <= share <= HIDDEN[1] and abs(share - wanted) < 0.12:
             return ware.surface(rotation, depth * ray, scale)
         scale *= float(np.clip(np.sqrt(wanted / max(share, 0.02)), 0.5, 1.6))
@@ -105,6 +105,6 @@ def _bunch(rng: Generator) -> Ware:
 
 
 def _faces_camera(corners: np.ndarray) -> np.ndarray:
-    """(F,) which triangles (F, 3, 2) of a projected mesh are seen from outside; y is down, so they run clockwise..."""
+    """(F,) which triangles (F, 3, 2) of a projected mesh are seen from outside: those whose turn is negative, as y is down."""
     a, b = (corners[:, i].astype(np.float64) - corners[:, 0] for i in (1, 2))
     return a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0] < 0

@@ -131,8 +131,7 @@ def plate(outline: np.ndarray, thickness: float, bend: float = 0.0, rings: int =
     wall = np.concatenate([np.stack([rim, after, after + n], 1), np.stack([rim, after + n, rim + n], 1)])
     # x, z counter-clockwise turns towards -y: the upper side (+y) needs the other order.
     faces = np.concatenate([first[:, ::-1], first + n, wall]).astype(np.int32)
-    shape = Shape(np.concatenate([upper, lower]), faces, np.concatenate([uv_side, uv_side]), faces)
-    return shape
+    return Shape(np.concatenate([upper, lower]), faces, np.concatenate([uv_side, uv_side]), faces)
 
 
 def _side_lattice(half: np.ndarray, rounding: float, steps: int) -> list[np.ndarray]:

@@ -179,10 +179,10 @@ def limb(rng: Generator) -> Ware:
     skin: np.ndarray = np.full((TEXELS, TEXELS, 3), color(rng, "skin"), np.uint8)
     if rng.random() < 0.5:
         skin = cv2.addWeighted(skin, 0.85, textures.mixture(TEXELS, TEXELS, rng), 0.15, 0)
-        return Ware(shapes.tube(path, radii, 18), skin, rng.uniform(0, 0.3))
-    sleeve = textures.cloth(TEXELS, TEXELS, rng)
-    cut = int(rng.uniform(0.0, 0.7) * TEXELS)
-    skin[cut:] = sleeve[cut:]
+    else:
+        sleeve = textures.cloth(TEXELS, TEXELS, rng)
+        cut = int(rng.uniform(0.0, 0.7) * TEXELS)
+        skin[cut:] = sleeve[cut:]
     return Ware(shapes.tube(path, radii, 18), skin, rng.uniform(0, 0.3))
 
 
