@@ -29,14 +29,14 @@ def hand(bend: float, spread: float = 0.02, thumb: float = 0.5, seed: int | None
     """
     joints = np.zeros((21, 3))
     for row, (finger, reach) in enumerate(zip(FINGERS, (0.92, 1.0, 0.94, 0.76), strict=True)):
-        # The right palm faces the camera and the fingers point up: the index finger is at the picture's left.
-        point = np.array([(row - 1.2) * (0.02 + 0.2 * spread), -0.095, 0.0])
+        # The right palm faces the camera and the fingers point up: the index finger is at the picture's right.
+        point = np.array([(1.2 - row) * (0.02 + 0.2 * spread), -0.095, 0.0])
         angle = 0.0
         for joint, bone in zip(finger, (0.045, 0.027, 0.022, 0.0), strict=True):
             joints[joint] = point
             angle += bend
             point = point + bone * reach * np.array([0, -np.cos(angle), -np.sin(angle)])
-    heading = np.array([-np.cos(thumb), -0.8, -np.sin(thumb)]) / np.linalg.norm([np.cos(thumb), 0.8, np.sin(thumb)])
+    heading = np.array([np.cos(thumb), -0.8, -np.sin(thumb)]) / np.linalg.norm([np.cos(thumb), 0.8, np.sin(thumb)])
     for joint, along in enumerate((0.03, 0.065, 0.095, 0.12), start=1):
         joints[joint] = heading * along
     if seed is not None:
@@ -199,7 +199,7 @@ def test_grasps_grow_with_the_hand_and_are_mirrored_with_it() -> None:
             )  # thinnest cards have a least thickness
             np.testing.assert_allclose(large.centre, 1.5 * grasp.centre, atol=1e-9)
         mirror = np.array([-1.0, 1, 1])
-        left = {grasp.kind: grasp for grasp in grasps(mirror * joints)}
+        left = {grasp.kind: grasp for grasp in grasps(mirror * joints, is_right=False)}
         for grasp in grasps(joints):
             assert left[grasp.kind].room == pytest.approx(grasp.room, rel=1e-6)
             np.testing.assert_allclose(left[grasp.kind].centre, mirror * grasp.centre, atol=1e-9)
@@ -213,6 +213,15 @@ def test_poses_decide_what_is_held() -> None:
     assert "flat" not in kinds[0.6]
     wider = [next(g.room for g in grasps(hand(bend, thumb=0.2)) if g.kind == "wrap") for bend in (0.7, 0.9, 1.1)]
     assert wider == sorted(wider, reverse=True), "the tighter the fingers, the thinner the thing"
+
+
+def test_things_lie_on_the_palm_of_fingers_bent_backwards_too() -> None:
+    joints = hand(-0.1, thumb=0.2)
+    kinds = {grasp.kind: grasp for grasp in grasps(joints)}
+    assert kinds["flat"].axes[2, 1] < -0.9, "the palm faces the camera"
+    assert not kinds.keys() & {"wrap", "ball"}, "nothing is inside fingers that bend away from the palm"
+    mirrored = grasps(joints * [-1, 1, 1], is_right=False)
+    assert all(grasp.axes[2, 1] < -0.9 for grasp in mirrored if grasp.kind == "flat")
 
 
 def test_a_tight_fist_holds_nothing() -> None:

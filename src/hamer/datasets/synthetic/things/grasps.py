@@ -26,8 +26,8 @@ class Grasp:
     """Room for a thing in a hand.
 
     `centre` (3,) metres; `axes` (3, 3), columns the thing's x, y, z: z is its long axis, y points out of the palm (for a
-    pinch: from thumb to finger); `room` metres, the radius it may have about z (ball: about the centre; pinch, flat: half
-    its thickness along y); `scale` size of the hand over an adult's.
+    pinch: from thumb to finger); `room` metres, the radius it may have about z (ball: about the centre; pinch: half its
+    thickness along y; flat: things lie on the centre and may be of any thickness); `scale` size of the hand over an adult's.
     """
 
     kind: Kind
@@ -37,28 +37,30 @@ class Grasp:
     scale: float
 
 
-def grasps(joints: np.ndarray) -> list[Grasp]:
-    """Every way in which this hand could hold something, often none."""
+def grasps(joints: np.ndarray, *, is_right: bool = True) -> list[Grasp]:
+    """Every way in which this hand could hold something, often none.
+
+    `is_right` says on which side its palm is: fingers may be bent backwards.
+    """
     joints = np.asarray(joints, np.float64)
     finders: tuple[Callable[[_Hand], Grasp | None], ...] = (_wrap, _ball, _pinch, _pen, _flat)
-    hand = _Hand(joints)
+    hand = _Hand(joints, is_right)
     return [grasp for find in finders if (grasp := find(hand)) is not None]
 
 
 class _Hand:
     """Measures of one pose: palm frame, how straight fingers are, points that a thing must stay clear of."""
 
-    def __init__(self, joints: np.ndarray) -> None:
+    def __init__(self, joints: np.ndarray, is_right: bool) -> None:
         self.joints = joints
         self.scale = float(np.linalg.norm(joints[9] - joints[0])) / ADULT_PALM
         bones = np.linalg.norm(np.diff(joints[FINGERS], axis=1), axis=-1).sum(1)
         self.straight = np.linalg.norm(joints[FINGERS[:, 3]] - joints[FINGERS[:, 0]], axis=1) / np.maximum(bones, 1e-9)
         self.across = _unit(joints[5] - joints[17])  # from little to index finger
         forward = _unit(joints[[5, 9, 13, 17]].mean(0) - joints[0])
-        normal = _unit(np.cross(self.across, forward))
-        curl = (joints[FINGERS[:, 3]] - joints[FINGERS[:, 0]]) @ normal
-        self.out = normal if curl.mean() > 0 else -normal  # fingers bend towards the palm's side
-        self.curl = float(np.abs(curl.mean())) / self.scale
+        self.out = _unit(np.cross(self.across, forward)) * (1 if is_right else -1)
+        curl = (joints[FINGERS[:, 3]] - joints[FINGERS[:, 0]]) @ self.out
+        self.curl = float(curl.mean()) / self.scale  # how far the tips are before the palm, as on an adult's hand
         self.forward = forward
         self.points = np.concatenate([joints, (joints[1:] + joints[_PARENTS]) / 2])
         flesh = _FLESH * self.scale

@@ -13,14 +13,16 @@ from hamer.datasets.synthetic.things.wares import Ware
 Generator = np.random.Generator
 
 
-def held_object(joints: np.ndarray, rng: Generator) -> Surface | None:
+def held_object(joints: np.ndarray, rng: Generator, *, is_right: bool = True) -> Surface | None:
     """Something that a hand in this pose could be holding, or None where it leaves no room for anything.
 
     Args:
-        joints: (21, 3) in OpenPose order, camera frame, metres; a right or a left hand.
+        joints: (21, 3) in OpenPose order, camera frame, metres.
+        rng: draws which of the things that fit it is.
+        is_right: whether they are a right hand's, whose palm is on the other side of its fingers.
     """
     joints = checked_joints(joints, "held_object")
-    found = grasps(joints)
+    found = grasps(joints, is_right=is_right)
     if not found:
         return None
     grasp = found[int(rng.integers(len(found)))]
