@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import cv2
 import numpy as np
 import pytest
@@ -195,7 +197,7 @@ def test_parts_of_a_hand_lie_together(bare: list[MadePicture]) -> None:
         assert 1 <= pieces <= 6  # fingers that come out from behind another, seldom more
 
 
-def test_background_shows_where_nothing_is(pictures: list[MadePicture]) -> None:
+def test_background_shows_where_nothing_is() -> None:
     class Half:
         color = np.full((1, 2, 3), 0.25, np.float32) * np.array([1, 0], np.float32)[None, :, None]
         alpha = np.array([[0.5, 0.0]], np.float32)
@@ -208,11 +210,20 @@ def test_background_shows_where_nothing_is(pictures: list[MadePicture]) -> None:
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("width", 8), ("supersample", 5), ("left", 1.5), ("effects", -0.1), ("least_visible", 22), ("box_factor", 0)],
-)
-def test_options_say_what_is_wrong(name: str, value: float) -> None:
+    [
+        ("width", 8), ("width", 256.5), ("height", "256"), ("supersample", 5), ("supersample", 2.0), ("left", 1.5),
+        ("left", "often"), ("effects", -0.1), ("effects", float("nan")), ("least_visible", 22), ("skins", 0.5),
+        ("box_factor", 0), ("box_factor", float("inf")),
+    ],
+)  # fmt: skip
+def test_options_say_what_is_wrong(name: str, value: object) -> None:
     with pytest.raises(ValueError, match=name):
         SyntheticOptions(**{name: value})  # type: ignore[arg-type]
+
+
+def test_options_of_the_same_value_are_recorded_alike() -> None:
+    first, second = (json.dumps(SyntheticOptions(effects=one).plain()) for one in (1, 1.0))
+    assert first == second
 
 
 def test_negative_numbers_are_refused(maker: PictureMaker, hand_model: HandModel) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields
 
 _CHANCES = ("left", "forearm", "second_hand", "held_object", "occluder", "background_share")
+_WHOLE = ("width", "height", "supersample", "least_visible", "skins")
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,12 @@ class SyntheticOptions:
     skins: int = 12
 
     def __post_init__(self) -> None:
+        for field in fields(self):
+            value, whole = getattr(self, field.name), field.name in _WHOLE
+            if not isinstance(value, int if whole else (int, float)):
+                raise ValueError(
+                    f"SyntheticOptions.{field.name} must be a {'whole ' if whole else ''}number, got {value!r}"
+                )
         for name in ("width", "height"):
             if not 32 <= getattr(self, name) <= 4096:
                 raise ValueError(f"SyntheticOptions.{name} must be 32 to 4096 px, got {getattr(self, name)}")
@@ -48,9 +56,10 @@ class SyntheticOptions:
             raise ValueError(f"SyntheticOptions.least_visible must be 0 to 21 joints, got {self.least_visible}")
         if self.skins < 1:
             raise ValueError(f"SyntheticOptions.skins must be at least 1, got {self.skins}")
-        if not self.box_factor > 0:
-            raise ValueError(f"SyntheticOptions.box_factor must be positive, got {self.box_factor}")
+        if not 0 < self.box_factor < math.inf:
+            raise ValueError(f"SyntheticOptions.box_factor must be positive and finite, got {self.box_factor}")
 
     def plain(self) -> dict[str, float | int]:
-        """The options as a dict that json writes, for the record of what pictures were made with."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}
+        """The options as a dict that json writes, for the record of what pictures were made with; 1 and 1.0 are written alike."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: value if name in _WHOLE else float(value) for name, value in values.items()}
