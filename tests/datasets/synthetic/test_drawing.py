@@ -11,6 +11,7 @@ from hamer import compiling
 from hamer.datasets.synthetic.drawing.lights import Lights
 from hamer.datasets.synthetic.drawing.numba_drawing import Drawn, draw, texture_table
 from hamer.datasets.synthetic.drawing.surfaces import Surface
+from hamer.datasets.synthetic.drawing.torch_drawing import draw_batch
 
 CAMERA = np.array([[120.0, 0.0, 50.0], [0.0, 110.0, 40.0], [0.0, 0.0, 1.0]])
 WIDTH, HEIGHT = 96, 80
@@ -65,10 +66,8 @@ def rays() -> np.ndarray:
 
 def test_depth_of_a_tilted_plane_is_exact() -> None:
     slope = np.array([0.4, -0.3])
-    corners = np.array([(-2.0, -2.0), (2.0, -2.0), (2.0, 2.0), (-2.0, 2.0)])
+    corners = np.array([(-0.7, -0.7), (0.7, -0.7), (0.7, 0.7), (-0.7, 0.7)])
     points = np.concatenate([corners, (1.0 + corners @ slope)[:, None]], axis=1)
-    points[:, 2] = np.maximum(points[:, 2], 0.1)  # the corners that would lie behind the camera break the plane
-    points = np.concatenate([corners * 0.35, (1.0 + 0.35 * corners @ slope)[:, None]], axis=1)
     drawn = draw([surface(points, [[0, 1, 2], [0, 2, 3]])], one_light(), CAMERA, WIDTH, HEIGHT)
     ray = rays()
     expected = 1.0 / (1.0 - ray[..., 0] * slope[0] - ray[..., 1] * slope[1])  # z = 1 + slope . xy along the ray
@@ -212,6 +211,19 @@ def test_both_sides_are_lit_from_the_side_that_is_seen() -> None:
     )
 
 
+def test_triangles_of_both_windings_leave_numbers() -> None:
+    """Their normals cancel; light that needs one is lost, but nothing else."""
+    front = rectangle(1.0)
+    double = surface(front.vertices, np.concatenate([front.faces, front.faces[:, ::-1]]))
+    lights = one_light(ambient=0.2)
+    for drawn in (
+        draw([double], lights, CAMERA, WIDTH, HEIGHT),
+        draw_batch([[double]], [lights], CAMERA[None], WIDTH, HEIGHT).picture(0),
+    ):
+        assert (drawn.alpha == 1).all()
+        np.testing.assert_allclose(drawn.color, 0.2, rtol=1e-5)
+
+
 @pytest.mark.parametrize("side", [-1, 1])
 def test_shadows_fall_away_from_the_light(side: int) -> None:
     """A ball before a wall, light from its left or right at 45 degrees: the shadow lies shifted to the other side."""
@@ -340,7 +352,6 @@ def test_what_is_behind_the_camera_hides_nothing() -> None:
 def test_other_numbers_of_samples(supersample: int) -> None:
     lights = one_light((0.3, 0.2, -1.0), ambient=0.2)
     few, usual = (draw(scene(), lights, CAMERA, WIDTH, HEIGHT, n) for n in (supersample, 2))
-    assert np.abs(few.alpha - usual.alpha).max() <= 1
     assert few.alpha.sum() == pytest.approx(usual.alpha.sum(), rel=0.02)
     assert set(np.unique(np.round(few.alpha * supersample**2, 4))) <= set(range(supersample**2 + 1))
 
