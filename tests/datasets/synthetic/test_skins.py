@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from hamer.checkpoints.hand_files import load_open_hand
+from hamer.datasets.synthetic.skin import adornments
 from hamer.datasets.synthetic.skin import bank as skin_module
 from hamer.datasets.synthetic.skin.bank import Skin, SkinBank
 from hamer.datasets.synthetic.skin.tones import (
@@ -205,6 +206,41 @@ def test_gloves_cover_what_they_should(
         assert skin.cuff is not None
         assert (worn != without).any(axis=1)[texels.finger < 0].mean() > 0.9
         assert (worn != without).any(axis=1)[tips].any() == (cover == "glove")
+
+
+def adorned(bank: SkinBank, monkeypatch: pytest.MonkeyPatch, name: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Log colours (3, M) and relief (M,) of a white and flat hand that wears one kind of thing."""
+    for share in ("RINGED", "PLASTERED", "TATTOOED", "DIRTY"):
+        monkeypatch.setattr(adornments, share, float(share == name))
+    m = len(bank.texels.index)
+    colors, relief = np.zeros((3, m), np.float32), np.zeros(m, np.float32)
+    bank.adornments.put_on(colors, relief, np.zeros((2, m), np.float32), np.random.default_rng([6, seed]))
+    return colors, relief
+
+
+def test_tattoos_are_mostly_on_the_back(bank: SkinBank, monkeypatch: pytest.MonkeyPatch) -> None:
+    on_back = []
+    for seed in range(60):
+        inked = adorned(bank, monkeypatch, "TATTOOED", seed)[0].min(axis=0) < -0.1
+        sides = set(bank.texels.dorsal[inked] > 0)
+        assert len(sides) <= 1  # not through the hand
+        on_back += sides
+    assert len(on_back) > 50  # the others' strokes are finer than this texture
+    assert np.mean(on_back) > 0.8  # four of five begin on the back, and half of the others
+
+
+def test_rings_go_around_fingers_below_the_middle_joint(bank: SkinBank, monkeypatch: pytest.MonkeyPatch) -> None:
+    texels = bank.texels
+    for seed in range(20):
+        metal = adorned(bank, monkeypatch, "RINGED", seed)[1] > 4e-4
+        fingers = set(texels.finger[metal])
+        assert 1 <= len(fingers) <= 3
+        for finger in fingers - {4}:
+            own = metal & (texels.finger == finger)
+            low, high = texels.along[own].min(), texels.along[own].max()
+            assert 0.5 * texels.anatomy.reach[finger, 1] < low < high < texels.anatomy.reach[finger, 1]
+            assert texels.dorsal[own].min() < -0.7
+            assert texels.dorsal[own].max() > 0.7
 
 
 @pytest.mark.parametrize(("size", "count"), [(16, 4), (64, 0)])

@@ -74,11 +74,10 @@ class Adornments:
         """Strokes of one ink around a place on the back of the hand, the wrist or a finger; pens write thinner."""
         position, radius = self.texels.position, rng.uniform(0.006, 0.022)
         backs = np.flatnonzero(self.texels.dorsal > (0.3 if rng.random() < 0.8 else -1.0))
-        centre = position[rng.choice(backs)]
-        t = np.flatnonzero((np.abs(position - centre) < 1.2 * radius).all(axis=1))
-        t = t[self.texels.normal[t] @ self.texels.normal[backs[0]] > -2]
-        side = np.sign(self.texels.dorsal[t]) == np.sign(self.texels.dorsal[t].mean())
-        t = t[side]
+        chosen = rng.choice(backs)
+        centre, is_back = position[chosen], self.texels.dorsal > 0
+        near = (np.abs(position - centre) < 1.2 * radius).all(axis=1)
+        t = np.flatnonzero(near & (is_back == is_back[chosen]))  # not through the hand
         flat = (position[t] - centre)[:, [0, 2]]
         width = rng.choice([0.0005, 0.0009, 0.0016])
         ink = np.zeros(len(t))
