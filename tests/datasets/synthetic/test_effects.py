@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from hamer.datasets.synthetic.camera import effects
 from hamer.datasets.synthetic.camera.blurs import defocus, halved, motion_kernel, moved, resampled
-from hamer.datasets.synthetic.camera.effects import MAX_BLUR, photograph
+from hamer.datasets.synthetic.camera.effects import photograph
 
 SIDE = 128
 Generator = np.random.Generator
@@ -139,8 +140,17 @@ def test_all_kinds_of_photographs_come() -> None:
     assert max(brightness) > 170
 
 
-def test_blur_is_limited() -> None:
-    assert 0 < MAX_BLUR <= 0.03  # of the side: a finger in a picture of a hand is three times as wide
+def test_blur_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
+    reached: dict[str, list[float]] = {"defocus": [], "moved": []}
+    for name, sizes in reached.items():
+        # The size is the second argument of both; the light goes on as it came.
+        monkeypatch.setattr(effects, name, lambda light, size, *_, sizes=sizes: sizes.append(size) or light)
+    light = np.full((24, 40, 3), 0.3, np.float32)
+    for seed in range(400):
+        photograph(light, np.random.default_rng([9, seed]))
+    # 0.03 of the longer side either way: a finger in a picture of a hand is three times as wide.
+    assert 0.015 * 40 < max(reached["defocus"]) <= 0.03 * 40
+    assert 0.015 * 40 < max(reached["moved"]) / 2 <= 0.03 * 40
 
 
 @pytest.mark.parametrize(

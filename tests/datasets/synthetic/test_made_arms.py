@@ -7,6 +7,8 @@ import pytest
 
 from hamer.checkpoints.hand_files import load_open_hand
 from hamer.datasets.synthetic.arms import dress as dress_module
+from hamer.datasets.synthetic.arms.arm_textures import arm_texture
+from hamer.datasets.synthetic.arms.dress import Band, Dress
 from hamer.datasets.synthetic.arms.forearm import LENGTHS, forearm
 from hamer.datasets.synthetic.arms.wrists import Wrist, boundary_loop
 from hamer.datasets.synthetic.drawing.surfaces import FOREARM, Surface
@@ -134,6 +136,21 @@ def test_sleeves_are_wider_than_the_arm(
             spans.append(np.linalg.norm(ring - ring.mean(axis=0), axis=1).mean())
         widths[share] = np.mean(spans)
     assert widths[1.0] > widths[0.0] + 0.002
+
+
+@pytest.mark.usefixtures("bare")
+def test_watches_are_worn_on_the_back(bank: SkinBank, arrays: HandModelArrays) -> None:
+    skin, wrist = bank.draw(np.random.default_rng(0)), Wrist.of(arrays)
+    strap, face = np.array([10.0, 10, 200]), np.array([10.0, 200, 10])
+    dress = Dress(band=Band(0.015, 0.037, 0.0025, strap, face))
+    profile = dress.profile(0.3)
+    albedo, _ = arm_texture(skin, wrist, profile, dress, np.random.default_rng(1))
+    row, column = np.nonzero((np.abs(albedo - face) <= 2).all(axis=-1))
+    s = np.interp((row + 0.5) / len(albedo), profile.v, profile.s)
+    assert 0.015 < s.min() < 0.022 < 0.030 < s.max() < 0.037
+    assert wrist.dorsal[(column * len(wrist.loop)) // len(albedo)].min() > 0.6  # half the face is 25 degrees wide
+    around = (np.abs(albedo - strap) <= 2).all(axis=-1).any(axis=0)
+    assert around.mean() > 0.7
 
 
 def test_same_generator_same_arm(bank: SkinBank, arrays: HandModelArrays) -> None:

@@ -47,10 +47,10 @@ def _skin(
     coarse, fine, hair = noise
     colors = np.empty((3, SIZE, SIZE), np.float32)
     hairs = skin.hair * hair * np.clip(0.35 + 0.65 * dorsal, 0, 1) * np.clip(s[:, None] / 0.05, 0, 1)
-    change = {"blood": 0.08 * coarse, "melanin": 0.03 * fine}
+    blood, melanin = 0.08 * coarse, 0.03 * fine
     for c in range(3):
         colors[c] = tone.back[c] + 0.25 * (tone.palm - tone.back)[c] * inner[None]
-        colors[c] += BLOOD[c] * change["blood"] + MELANIN[c] * change["melanin"] + 0.8 * SHADE[c] * hairs
+        colors[c] += BLOOD[c] * blood + MELANIN[c] * melanin + 0.8 * SHADE[c] * hairs
     if skin.cuff is not None:  # under a glove nothing of the hand's texture is skin
         return colors, (6e-5 * fine).astype(np.float32)
     at_loop = _hand_colors(skin, wrist)  # (L, 3)

@@ -1,7 +1,7 @@
 """A hand as 19 tapered capsules, measured from the model's own mesh: 15 of the fingers' bones and 4 of the palm.
 
 Each capsule's ends are centres of slices of skin, so they and the radii change with the shape as the mesh does. All
-of it is linear in the betas: one matrix, made once per model.
+of it is taken as linear in the betas (radii are nearly so): one matrix, made once per model.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from hamer.datasets.synthetic.hands.collisions import ENDS_AT, JOINTS_AT, N_SEGMENTS, PALM, RADII_AT, ROW, Bones
+from hamer.datasets.synthetic.skin.rest_anatomy import TIPS_IN_MANO_ORDER
 from hamer.fitting.anatomy import FLEXION, THUMB, Anatomy
 from hamer.fitting.kinematics import Skeleton
 
-TIP_OF_FINGER = (1, 2, 4, 3, 0)  # fingertips come thumb to little, fingers in MANO's order
 SOFT = 0.0015  # metres that skin gives way where two fingers press on one another
 SOFT_PALM = 0.006  # and where a finger presses into the palm's pads
 DEFAULT_RADIUS = 0.007  # of a segment that no skin belongs to (a hand model of sticks)
@@ -67,7 +67,7 @@ def _row(arrays: Any, betas: np.ndarray) -> np.ndarray:
     ends, radii = np.zeros((N_SEGMENTS, 2, 3)), np.zeros((N_SEGMENTS, 2))
     for finger in range(5):
         nodes = np.concatenate(
-            [joints[1 + 3 * finger : 4 + 3 * finger], vertices[None, arrays.fingertips[TIP_OF_FINGER[finger]]]]
+            [joints[1 + 3 * finger : 4 + 3 * finger], vertices[None, arrays.fingertips[TIPS_IN_MANO_ORDER[finger]]]]
         )
         for level in range(3):
             s = 3 * finger + level
@@ -125,7 +125,7 @@ def _palm_segment(skin: np.ndarray, knuckle: np.ndarray) -> tuple[np.ndarray, np
 def _rest_flexion(base: np.ndarray, skeleton: Skeleton, frames: np.ndarray) -> np.ndarray:
     """The angle (15,) by which the rest pose already flexes each bone against the one before it; 0 at the thumb's base."""
     joints = base[JOINTS_AT:ENDS_AT].reshape(5, 3, 3)
-    tips = skeleton.tips_template.numpy()[list(TIP_OF_FINGER)]
+    tips = skeleton.tips_template.numpy()[list(TIPS_IN_MANO_ORDER)]
     nodes = np.concatenate([np.zeros((5, 1, 3)), joints, tips[:, None]], axis=1)
     bones = np.diff(nodes, axis=1)
     before, after = bones[:, :-1], bones[:, 1:]

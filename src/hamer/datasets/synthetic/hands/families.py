@@ -47,12 +47,10 @@ class Draft:
     firm: np.ndarray = field(default_factory=lambda: np.array([6.0, 6.0, 6.0, 6.0, 9.0]))
     miss: float = 0.006
 
-    def meet(
-        self, finger: int, level: int, roll: float, *, gap: float = 0.0, along: float = 0.5, pad: float = 0.0
-    ) -> None:
+    def meet(self, finger: int, level: int, roll: float, *, gap: float = 0.0, along: float = 0.5) -> None:
         """The thumb's tip meets a finger's segment on the side `roll`, `gap` metres apart; both give way to that."""
         self.goals.append(
-            (THUMB_TIP, 0.75, math.radians(pad), SEGMENT_OF[finger] + level, along, math.radians(roll), gap, 0.001, 0.5)
+            (THUMB_TIP, 0.75, math.radians(PAD), SEGMENT_OF[finger] + level, along, math.radians(roll), gap, 0.001, 0.5)
         )
         self.firm[4] = 14.0
 
@@ -105,7 +103,7 @@ def _thumb(rng: np.random.Generator, posture: np.ndarray, noise: float = 6.0) ->
     return posture + noise * rng.normal(size=6) * np.array([1.0, 1.0, 0.5, 1.0, 0.3, 1.0])
 
 
-def _fist_curl(rng: np.random.Generator, low: float = 0.84) -> float:
+def _fist_curl(rng: np.random.Generator, low: float) -> float:
     return float(rng.uniform(low, 0.98))
 
 

@@ -28,8 +28,8 @@ class Lines:
 def lines(texels: Texels, masks: Places, rng: np.random.Generator) -> Lines:
     """One variant of all creases and wrinkles."""
     warp = 0.0011 * fractal(texels.position, rng, scale=0.009, octaves=2)
-    palmar = np.maximum(_finger_creases(texels, warp, rng), palm_lines(texels, warp, rng))
-    fine = fine_lines(texels, rng)
+    palmar = np.maximum(_finger_creases(texels, warp, rng), _palm_lines(texels, warp, rng))
+    fine = _fine_lines(texels, rng)
     palmar = np.maximum(palmar, 0.2 * fine) * smoothstep(0.1, 0.6, masks.palm)
     palmar = np.maximum(palmar, _wrist_creases(texels, warp, rng))
     dorsal = _knuckle_wrinkles(texels, warp, rng) * masks.back
@@ -39,7 +39,7 @@ def lines(texels: Texels, masks: Places, rng: np.random.Generator) -> Lines:
 
 
 def _finger_creases(texels: Texels, warp: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Creases across the fingers' palm side: one at the last joint, two at the middle one, two at the base."""
+    """Creases across the fingers' palm side: two at each joint of the four, the last one's second faint; a thumb has two joints."""
     result = np.zeros(len(texels.index))
     for f in range(5):
         own = texels.finger == f
@@ -57,7 +57,7 @@ def _finger_creases(texels: Texels, warp: np.ndarray, rng: np.random.Generator) 
     return result
 
 
-def palm_lines(texels: Texels, warp: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _palm_lines(texels: Texels, warp: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Heart, head and life line and a few lesser ones, drawn between the joints of this hand."""
     joints = texels.anatomy.joints
     index, middle, ring, little, wrist, thumb = (joints[i][[0, 2]] for i in (1, 4, 10, 7, 0, 14))
@@ -91,7 +91,7 @@ def palm_lines(texels: Texels, warp: np.ndarray, rng: np.random.Generator) -> np
     return result
 
 
-def fine_lines(texels: Texels, rng: np.random.Generator) -> np.ndarray:
+def _fine_lines(texels: Texels, rng: np.random.Generator) -> np.ndarray:
     """The net of fine furrows of all skin: ridges of noise, (M,) 0..1."""
     first = np.abs(fractal(texels.position, rng, scale=0.0055, octaves=1))
     second = np.abs(fractal(texels.position * [1.0, 1.0, 2.2], rng, scale=0.006, octaves=1))
@@ -99,7 +99,7 @@ def fine_lines(texels: Texels, rng: np.random.Generator) -> np.ndarray:
 
 
 def _wrist_creases(texels: Texels, warp: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Two or three bracelets on the inner side of the wrist."""
+    """One to three bracelets on the inner side of the wrist."""
     result = np.zeros(len(texels.index))
     start = texels.anatomy.joints[0, 0] - rng.uniform(0.004, 0.010)
     inner = smoothstep(0.2, -0.5, texels.dorsal)

@@ -103,14 +103,14 @@ def _leather(
 
 def _work(colors: np.ndarray, relief: np.ndarray, texels: Texels, noise: np.ndarray, rng: np.random.Generator) -> float:
     """A knitted back, and a rough coating on the palm and the fingertips."""
-    gloss = 0.5 * _wool(colors, relief, texels, noise, rng)
+    _wool(colors, relief, texels, noise, rng)
     to_tip = texels.anatomy.reach[texels.nearest, 3] - texels.along
     dipped = smoothstep(0.1, -0.05, texels.dorsal + 0.08 * noise[0])
     dipped = np.maximum(dipped, smoothstep(0.028, 0.024, to_tip) * (texels.finger >= 0)).astype(np.float32)
     coating = log_srgb(_COATINGS[rng.integers(len(_COATINGS))])[:, None] + 0.05 * noise[1]
     colors += dipped * (coating - colors)
     relief += dipped * (np.float32(3e-4) + np.float32(1e-4) * noise[1])
-    return gloss + 0.1
+    return 0.1
 
 
 _MAKERS = {"rubber": _rubber, "wool": _wool, "leather": _leather, "work": _work}

@@ -79,7 +79,7 @@ class Nails:
         return bed + 0.85 * edge * (edge_color - bed)
 
     def _lacquer(self, rng: np.random.Generator) -> np.ndarray:
-        """Log colours (3, P) of one varnish on all nails; some have a pale tip, some have chips at the edge."""
+        """Log colours (3, P) of one varnish on all nails; some have a pale tip."""
         color = log_srgb(_LACQUERS[rng.integers(len(_LACQUERS))]) + rng.normal(0, 0.08, 3)
         result = np.repeat(color[:, None], len(self.texel), axis=1)
         if rng.random() < 0.15:

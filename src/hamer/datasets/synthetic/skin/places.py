@@ -1,7 +1,6 @@
-"""What a hand's skin is made of, as functions of the place on the rest hand: the fixed and the varied layers.
+"""Parts of a hand's skin that differ from others, as soft masks of the place on the rest hand.
 
-Every layer is a vector over the M used texels of `Texels`. Pigment and blood are in the units of `tones`, shade is 0
-(flat skin) to 1 (depth of a crease), relief is in metres.
+Every mask is a vector over the M used texels of `Texels`.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ class Texels:
 
     size: S; index (M,) into the flattened square; position, normal (M, 3); weights (M, 16) of skinning; dorsal (M,)
     -1 palm .. 1 back, by the normal; finger (M,) 0..4, or -1 on the palm; along (M,) arc length from the finger's
-    first joint; across (M,) offset to the side of the finger's axis; height (M,) offset toward its back; anatomy.
+    first joint; across (M,) offset from the finger's axis to the little finger's side; height (M,) offset toward its back; anatomy.
     On the palm, along / across / height are those of the nearest finger, which `nearest` (M,) names.
     """
 
