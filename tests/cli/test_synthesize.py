@@ -86,6 +86,32 @@ def test_a_full_disk_is_told_and_nothing_half_is_left(
     assert not list(tmp_path.glob("*.tar*"))
 
 
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--no_landmarks", "--hand", "nowhere.pkl"], "no hand model at nowhere.pkl"),
+        ([], "hamer fetch hand_landmarker"),
+    ],
+)
+def test_a_missing_file_is_no_full_disk(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, flags: list[str], message: str
+) -> None:
+    monkeypatch.setenv("HAMER_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("HAMER_OFFLINE", "1")
+    assert main(["data", "synthesize", str(tmp_path / "made"), "--size", "96", "--count", "1", *flags]) == 1
+    said = capsys.readouterr().err
+    assert message in said
+    assert "make room" not in said
+
+
+def test_the_card_is_written_though_the_sheet_fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder, taken = tmp_path / "made", tmp_path / "file"
+    taken.touch()
+    assert synthesize(folder, "--count", "1", "--sheet", str(taken / "sheet.png")) == 1
+    assert str(taken) in capsys.readouterr().err
+    assert (folder / "dataset.yaml").is_file()
+
+
 def test_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["data", "synthesize", "--help"])

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -149,6 +150,13 @@ def test_a_process_that_died_is_told(recipe: Recipe, tmp_path: Path, monkeypatch
     with pytest.raises(shards.WorkerDiedError, match="--processes"):
         write_shards(recipe, 100, tmp_path, processes=2)
     assert not list(tmp_path.glob("*.tar*"))
+
+
+def test_what_a_process_cannot_read_is_told(recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not that memory ran out: the error of the process is the caller's."""
+    monkeypatch.setattr(shards, "_CHUNK", 1)
+    with pytest.raises(FileNotFoundError, match=r"no hand model at nowhere\.pkl"):
+        list(made_samples(replace(recipe, hand="nowhere.pkl"), range(2), processes=2))
 
 
 def test_processes_end_with_a_killed_parent(tmp_path: Path) -> None:
