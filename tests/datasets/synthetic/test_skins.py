@@ -219,7 +219,7 @@ def adorned(bank: SkinBank, monkeypatch: pytest.MonkeyPatch, name: str, seed: in
 
 
 def test_tattoos_are_mostly_on_the_back(bank: SkinBank, monkeypatch: pytest.MonkeyPatch) -> None:
-    on_back = []
+    on_back: list[bool] = []
     for seed in range(60):
         inked = adorned(bank, monkeypatch, "TATTOOED", seed)[0].min(axis=0) < -0.1
         sides = set(bank.texels.dorsal[inked] > 0)
