@@ -59,14 +59,14 @@ def test_no_landmarks_without_a_hand(landmarker: Landmarker, pictures: list[Made
 
 def test_no_landmarks_where_another_hand_is_found(landmarker: Landmarker, pictures: list[MadePicture]) -> None:
     """The region finds the hand, but the joints asked for lie elsewhere: what it saw was not this hand."""
+    seen, seen_elsewhere = 0, 0
     for picture in pictures:
         points = picture.truth.keypoints_2d
-        found = landmarker.of(picture.rgb, points, np.random.default_rng(0))
-        elsewhere = points[:1] + (points - points[:1]) * [-1, -1]  # turned by half a turn about the wrist
-        astray = landmarker.of(picture.rgb, elsewhere, np.random.default_rng(0))
-        if found is not None and astray is not None:
-            size = np.ptp(elsewhere, axis=0).max()
-            assert np.linalg.norm(astray.points[:, :2] - elsewhere, axis=1).mean() <= 0.5 * size
+        turned = points[:1] + (points - points[:1]) * [-1, -1]  # by half a turn about the wrist
+        seen += landmarker.of(picture.rgb, points, np.random.default_rng(0)) is not None
+        seen_elsewhere += landmarker.of(picture.rgb, turned, np.random.default_rng(0)) is not None
+    assert seen >= 4
+    assert seen_elsewhere == 0  # two of the eight, were it not looked at where the joints are
 
 
 def test_regions_are_moved_within_bounds() -> None:
