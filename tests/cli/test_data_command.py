@@ -114,7 +114,7 @@ def test_a_full_disk(hands: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytes
 
     monkeypatch.setattr(TarShard, "add", fill)
     assert pack(hands, "--shard_size", "2") == 1
-    assert "make room there and run the command again" in capsys.readouterr().err
+    assert "make room there and run the same command again" in capsys.readouterr().err
     assert sorted(f.name for f in (hands.parent / "packed").iterdir()) == ["000000.tar", "manifest.jsonl"]
     monkeypatch.undo()
     assert pack(hands, "--shard_size", "2") == 0

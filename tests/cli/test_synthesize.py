@@ -55,6 +55,18 @@ def test_other_options_in_the_same_folder_are_refused(tmp_path: Path, capsys: py
     assert synthesize(tmp_path, "--count", "1", "--effects", "0.5", "--overwrite") == 0
 
 
+def test_a_run_that_failed_before_its_first_tar_binds_no_other(tmp_path: Path) -> None:
+    folder = tmp_path / "made"
+    assert main(["data", "synthesize", str(folder), "--size", "96", "--count", "1", "--hand", "nowhere.pkl"]) == 1
+    assert synthesize(folder, "--count", "1") == 0
+
+
+@pytest.mark.parametrize("flag", ["--count", "--shard_size", "--processes"])
+def test_wrong_numbers_are_wrong_usage(tmp_path: Path, flag: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert synthesize(tmp_path, flag, "0") == 2
+    assert f"{flag} must be at least 1, got 0" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("flags", "word"),
     [

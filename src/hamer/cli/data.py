@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import json
 import os
 import sys
@@ -252,7 +253,8 @@ def run_pack(args: argparse.Namespace) -> int:
                 progress=bar,
             )  # fmt: skip
     except OSError as error:  # those of reading a picture only leave that picture out
-        return _fail("pack", f"cannot write to {args.out_folder} ({error}); make room there and run the command again")
+        hint = "make room there and run" if error.errno == errno.ENOSPC else "mend that and run"
+        return _fail("pack", f"cannot write to {args.out_folder} ({error}); {hint} the same command again")
     card = DataSetCard.of(shards, name=args.name, source=args.source, licence=args.licence, kind=kind)
     if args.mocap:
         tars = [args.out_folder / shard["name"] for shard in card.shards]

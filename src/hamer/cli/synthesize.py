@@ -82,6 +82,9 @@ def run(args: argparse.Namespace) -> int:
     from hamer.datasets.synthetic.options import SyntheticOptions
     from hamer.datasets.synthetic.shards import Recipe, write_shards
 
+    for name in ("count", "shard_size", "processes"):
+        if getattr(args, name) < 1:
+            return _fail(f"--{name} must be at least 1, got {getattr(args, name)}", status=2)
     if args.sheet is not None and args.sheet.suffix not in (".jpg", ".png"):
         return _fail(f"--sheet must end in .jpg or .png, got {args.sheet}", status=2)
     try:
