@@ -171,6 +171,24 @@ def test_refinement_follows_the_keypoints(stick_hand, made):
     assert (without_place.residual_px / made.size_px).max() < 0.015
 
 
+def test_initial_parameters_beside_the_prior(stick_hand, made):
+    """Hardly believed, they change nothing of a fit that has none; fully believed, it stays with them."""
+    guess = centred(made.joints)
+    alone = fit_hands(stick_hand, made.keypoints, made.right, made.camera, guess, options=FitOptions(tolerance=1e-9))
+    hardly = FitOptions(
+        keep_prior=True, stay_pose=1e5, stay_orient=1e5, stay_betas=1e4, stay_depth=1e4, tolerance=1e-9
+    )
+    fit = fit_hands(stick_hand, made.keypoints, made.right, made.camera, guess, initial=made.pose, options=hardly)
+    assert_same(fit, alone, 2e-3)  # metres and matrices: both end within the tolerance of the same minimum
+    replaced = dataclasses.replace(hardly, keep_prior=False)
+    free = fit_hands(stick_hand, made.keypoints, made.right, made.camera, guess, initial=made.pose, options=replaced)
+    assert (free.hand_pose - alone.hand_pose).abs().max() > 0.02  # without the prior it is another minimum
+    fully = FitOptions(keep_prior=True, stay_pose=1e-3, stay_orient=1e-3, stay_betas=1e-4, stay_depth=1e-5)
+    fit = fit_hands(stick_hand, made.keypoints, made.right, made.camera, guess, initial=made.pose, options=fully)
+    assert degrees_between(fit.hand_pose, made.pose.hand_pose).max() < 0.1
+    torch.testing.assert_close(fit.betas, made.pose.betas, rtol=0, atol=1e-3)
+
+
 def test_rows_without_initial_parameters_are_fitted_from_scratch(stick_hand, made):
     pose = dataclasses.replace(made.pose, hand_pose=made.pose.hand_pose.clone())
     pose.hand_pose[1] = torch.nan

@@ -210,18 +210,24 @@ def _fit_from_nothing(objective: Objective, problem: Problem, _: HandPose) -> tu
 
 
 def _refine(objective: Objective, problem: Problem, given: HandPose) -> tuple[Problem, Search]:
-    """From the given parameters; the prior is centred on them and the ranges hold them."""
+    """From the given parameters, which are the prior, or one more observation beside it (`FitOptions.keep_prior`)."""
     anatomy, options = objective.anatomy, objective.options
     assert given.translation is not None
     full = anatomy.angles(given.hand_pose)
     angles = anatomy.active_angles(full)
-    problem.passive = full
-    problem.angle_mean = angles
-    problem.angle_spread = torch.full_like(angles, math.radians(options.stay_pose))
-    problem.low, problem.high = torch.minimum(problem.low, angles), torch.maximum(problem.high, angles)
-    problem.coupling_target = angles @ anatomy.coupling.T
-    problem.betas_mean = given.betas
-    problem.betas_spread = torch.full_like(given.betas, options.stay_betas)
+    angle_spread = torch.full_like(angles, math.radians(options.stay_pose))
+    betas_spread = torch.full_like(given.betas, options.stay_betas)
+    if options.keep_prior:
+        problem.angle_mean, problem.angle_spread = _both(problem.angle_mean, problem.angle_spread, angles, angle_spread)
+        problem.betas_mean, problem.betas_spread = _both(
+            problem.betas_mean, problem.betas_spread, given.betas, betas_spread
+        )
+    else:
+        problem.passive = full
+        problem.angle_mean, problem.angle_spread = angles, angle_spread
+        problem.low, problem.high = torch.minimum(problem.low, angles), torch.maximum(problem.high, angles)
+        problem.coupling_target = angles @ anatomy.coupling.T
+        problem.betas_mean, problem.betas_spread = given.betas, betas_spread
     problem.orient_mean = given.global_orient
     problem.orient_spread = torch.full_like(problem.log_depth_mean, math.radians(options.stay_orient)).expand(-1, 3)
     state = start_from_parameters(
@@ -230,6 +236,13 @@ def _refine(objective: Objective, problem: Problem, given: HandPose) -> tuple[Pr
     problem.log_depth_mean = state.place[:, 2:].clone()
     problem.log_depth_spread = torch.full_like(problem.log_depth_mean, options.stay_depth)
     return problem, minimise(objective, problem, state, iterations=options.iterations, tolerance=options.tolerance)
+
+
+def _both(mean: Tensor, spread: Tensor, other_mean: Tensor, other_spread: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation of the product of two normal distributions."""
+    weight, other_weight = spread**-2, other_spread**-2
+    total = weight + other_weight
+    return (weight * mean + other_weight * other_mean) / total, total**-0.5
 
 
 def _empty_result(n: int, like: Tensor) -> HandFit:

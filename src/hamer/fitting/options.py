@@ -37,6 +37,8 @@ class FitOptions:
         stay_orient: of the global orientation, degrees.
         stay_betas: of each shape coefficient.
         stay_depth: relative, of the distance; positions across the line of sight are left to the keypoints.
+        keep_prior: the initial parameters are one more observation beside what is known beforehand (angles, ranges, shape);
+            without it they replace that, which suits a network that knows more of hands than these tables.
     The search
         iterations: most Levenberg-Marquardt steps a hand.
         scan_iterations: steps from each promising start where there is neither a guess nor initial parameters, or where
@@ -61,6 +63,7 @@ class FitOptions:
     stay_orient: float = 10.0
     stay_betas: float = 0.5
     stay_depth: float = 0.03
+    keep_prior: bool = False
     iterations: int = 30
     scan_iterations: int = 8
     tolerance: float = 2e-4
@@ -68,7 +71,7 @@ class FitOptions:
     def __post_init__(self) -> None:
         for f in fields(self):
             value = getattr(self, f.name)
-            if not value > 0:
+            if f.name != "keep_prior" and not value > 0:
                 raise ValueError(f"FitOptions.{f.name} must be positive, got {value!r}")
         if self.min_keypoints < 3:
             raise ValueError(f"FitOptions.min_keypoints must be 3 or more, got {self.min_keypoints}")
