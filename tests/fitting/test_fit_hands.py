@@ -175,9 +175,7 @@ def test_initial_parameters_beside_the_prior(stick_hand, made):
     """Hardly believed, they change nothing of a fit that has none; fully believed, it stays with them."""
     guess = centred(made.joints)
     alone = fit_hands(stick_hand, made.keypoints, made.right, made.camera, guess, options=FitOptions(tolerance=1e-9))
-    hardly = FitOptions(
-        keep_prior=True, stay_pose=1e5, stay_orient=1e5, stay_betas=1e4, stay_depth=1e4, tolerance=1e-9
-    )
+    hardly = FitOptions(keep_prior=True, stay_pose=1e5, stay_orient=1e5, stay_betas=1e4, stay_depth=1e4, tolerance=1e-9)
     fit = fit_hands(stick_hand, made.keypoints, made.right, made.camera, guess, initial=made.pose, options=hardly)
     assert_same(fit, alone, 2e-3)  # metres and matrices: both end within the tolerance of the same minimum
     replaced = dataclasses.replace(hardly, keep_prior=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from hamer.crops import hand_crops
 from hamer.errors import AssetError, MissingExtraError, WeightsError
 from hamer.hand_models import HandModel, HandModelArrays
 from hamer.models import HamerConfig, ViTConfig, build_hamer
-from hamer.models.config import DecoderConfig, LandmarkConfig
+from hamer.models.config import DecoderConfig, DenseConfig, LandmarkConfig
 from hamer.pipeline import FittingEstimator, HandReconstructor, NetworkEstimator
 from hamer.pipeline.network_inputs import NetworkInputs, landmarks_in_crops
 from hamer.structures import HandBoxes
@@ -32,9 +33,9 @@ def tiny_config() -> HamerConfig:
     return HamerConfig(backbone, DecoderConfig(depth=1, context_dim=32), image_size=64, landmarks=LandmarkConfig(1, 2))
 
 
-def tiny_network() -> Any:
+def tiny_network(config: HamerConfig | None = None) -> Any:
     torch.manual_seed(0)
-    network = build_hamer(tiny_config(), load_open_hand())
+    network = build_hamer(config or tiny_config(), load_open_hand())
     with torch.no_grad():
         for name, value in network.mano_head.named_parameters():
             if name.startswith("dec"):
@@ -331,3 +332,22 @@ def _resting() -> dict[str, np.ndarray]:
     return {
         "global_orient": np.zeros(3, np.float32), "hand_pose": np.zeros(45, np.float32), "betas": np.zeros(10, np.float32),
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("boxes_with_landmarks", [0, 1])
+def test_without_landmarks_the_networks_own_points_refine(hands: HandBoxes, boxes_with_landmarks: int) -> None:
+    """A network whose maps show the true joints, of hands of which the detector gives boxes (and one's landmarks) alone."""
+    network = tiny_network(replace(tiny_config(), dense=DenseConfig(8, 16, points=True)))
+    assert hands.keypoints_2d is not None
+    given = hands.keypoints_2d.copy()
+    given[boxes_with_landmarks:] = np.nan
+    boxes = HandBoxes(hands.boxes, hands.is_right, hands.scores, given if boxes_with_landmarks else None)
+    plain, refined = (NetworkEstimator(network, refine=refine) for refine in (False, True))
+    crops = plain.inputs.crops([PICTURE], np.zeros(2, int), boxes)
+    true = torch.from_numpy(crops.to_crop(hands.keypoints_2d[..., :2].astype(float)) / 64 - 0.5).float()
+    own = torch.cat([true, torch.full((2, 21, 1), 0.9), torch.zeros(2, 21, 1)], dim=-1)
+    network.dense_head.register_forward_hook(lambda _module, _inputs, output: {**output, "pred_points": own})
+    before, after = (HandReconstructor(KnownHands(boxes), e)(PICTURE, camera=CAMERA) for e in (plain, refined))
+    assert (errors(after, hands) < 0.5 * errors(before, hands)).all()
+    confidence = [hand.joint_confidence for hand in after.hands]
+    assert [c.tolist() for c in confidence] == [hand.joint_confidence.tolist() for hand in before.hands]

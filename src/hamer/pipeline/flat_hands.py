@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import torch
@@ -64,10 +64,24 @@ class FlatHands:
         )
 
     @property
+    def has_keypoints(self) -> torch.Tensor:
+        """(N,) bool: of which hands any keypoint is known."""
+        return self._known.any(1)
+
+    def filled(self, points: torch.Tensor) -> FlatHands:
+        """A copy whose hands without keypoints have `points` (N, 21, 3) instead: undistorted px and confidence."""
+        keypoints = torch.where(self.has_keypoints[:, None, None], self.keypoints_2d, points.to(self.keypoints_2d))
+        return replace(self, keypoints_2d=keypoints)
+
+    @property
+    def _known(self) -> torch.Tensor:
+        points = self.keypoints_2d
+        return torch.isfinite(points[..., :2]).all(-1) & (torch.nan_to_num(points[..., 2]) > 0)
+
+    @property
     def sizes(self) -> torch.Tensor:
         """(N,) px: longer sides of the known keypoints' boxes; 0 where none is known."""
-        points = self.keypoints_2d[..., :2]
-        known = (torch.isfinite(points).all(-1) & (torch.nan_to_num(self.keypoints_2d[..., 2]) > 0))[..., None]
+        points, known = self.keypoints_2d[..., :2], self._known[..., None]
         high = torch.where(known, points, -torch.inf).amax(1)
         low = torch.where(known, points, torch.inf).amin(1)
         return (high - low).amax(-1).clamp(min=0.0)

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+OWN_TRUST = 0.3
+"""Confidence of a point that the network read off its own maps, where these are quite sure of it. A detector's is near 1."""
+
 MUCH_NEARER = 0.5
 """Misfit of a fit alone over that of a refined hand from which the refined one is given up."""
 
@@ -58,8 +61,8 @@ class NetworkEstimator:
         rescale_factor: how much of the hand's surroundings a crop shows, times the box; None for what the network was
             trained with (`NetworkInputs.of`).
         batch_size: crops a forward pass.
-        refine: fit the result to the detector's keypoints where there are any. Hands for which the network gives numbers
-            that are not finite are then fitted from the keypoints alone.
+        refine: fit the result to the detector's keypoints where there are any, else to the network's own points, if it has
+            such. Hands for which the network gives numbers that are not finite are fitted from the keypoints alone.
         options: of that fit.
         target: the hand that results are to be of, where it is not the network's own: rotations are carried over (both
             hands' rest axes mean the same), the shape starts from the target's mean and comes from the keypoints.
@@ -140,17 +143,23 @@ class NetworkEstimator:
         if not any(len(f) for f in found):
             return [[] for _ in found]
         flat = FlatHands.of(cameras, found)
-        estimate = self.predict(pictures, flat, cameras)
-        if self.refine and flat.hands.keypoints_2d is not None:
-            estimate = self._refined(estimate, flat)
+        estimate, own = self._predicted(pictures, flat, cameras)
+        if self.refine:
+            estimate = self._refined(estimate, flat, own)
         return assemble(self.hand_model, estimate, flat, cameras, len(found))
 
-    def _refined(self, estimate: Estimate, flat: FlatHands) -> Estimate:
-        """The estimate fitted to the keypoints; what cannot be fitted stays as it is.
+    def _refined(self, estimate: Estimate, flat: FlatHands, own: torch.Tensor | None = None) -> Estimate:
+        """The estimate fitted to the detector's keypoints, or to the network's `own` where there are none; what cannot be
+        fitted stays as it is.
 
         A hand that stays far from its keypoints although it was pulled there began as another hand: it is fitted without
         the network's word too, and that is taken where it comes much nearer.
         """
+        given = flat.has_keypoints
+        if own is not None:
+            flat = flat.filled(own)
+        if not bool(flat.has_keypoints.any()):
+            return estimate
         known = torch.where(estimate.valid, 1.0, torch.nan)[:, None]  # NaN: that hand is fitted without a start
         initial = HandPose(
             estimate.global_orient * known[:, None],
@@ -164,7 +173,7 @@ class NetworkEstimator:
         refined = fit_estimate(self.hand_model, flat, options, initial)
         done = refined.valid.nonzero()[:, 0]
         result = estimate.replaced(done, refined[done])
-        lost = (refined.valid & (refined.misfit > options.outlier_2d / 2 * flat.sizes)).nonzero()[:, 0]
+        lost = (given & refined.valid & (refined.misfit > options.outlier_2d / 2 * flat.sizes)).nonzero()[:, 0]
         if len(lost):
             alone = fit_estimate(self.hand_model, flat[lost], options)
             better = alone.valid & (alone.misfit < MUCH_NEARER * refined.misfit[lost])
@@ -174,6 +183,15 @@ class NetworkEstimator:
     @torch.inference_mode()
     def predict(self, pictures: Sequence[Picture], flat: FlatHands, cameras: Sequence[Camera]) -> Estimate:
         """The network's own word on every hand, before any refinement."""
+        return self._predicted(pictures, flat, cameras)[0]
+
+    @torch.inference_mode()
+    def _predicted(
+        self, pictures: Sequence[Picture], flat: FlatHands, cameras: Sequence[Camera]
+    ) -> tuple[Estimate, torch.Tensor | None]:
+        """The network's word, and the points that it read off its maps (N, 21, 3), undistorted px and confidence; None for a
+        network that reads none.
+        """
         network = self._source.get()
         images = [p.rgb for p in pictures]
         parts: list[dict[str, torch.Tensor]] = []
@@ -196,15 +214,34 @@ class NetworkEstimator:
             logger.warning(
                 "%s gave numbers that are not finite for %d of %d hands", self.title, (~valid).sum(), len(valid)
             )
-        return Estimate(orient, pose, betas, translation, valid, torch.full((len(valid),), torch.inf))
+        estimate = Estimate(orient, pose, betas, translation, valid, torch.full((len(valid),), torch.inf))
+        if "own" not in merged:
+            return estimate, None
+        own = _undistorted(merged["own"][..., :2], flat, cameras)
+        return estimate, torch.cat([own, OWN_TRUST * merged["own"][..., 2:].clamp(0.0, 1.0)], dim=-1)
 
 
 def _kept(output: dict[str, Any], crops: CropBatch) -> dict[str, torch.Tensor]:
-    """What is needed of a forward pass, float32 on the CPU; `points` (N, 21, 2) are px of the pictures."""
+    """What is needed of a forward pass, float32 on the CPU; `points` (N, 21, 2) are px of the pictures, as those of `own`
+    (N, 21, 3) are, the points that the network read off its maps, and how sure these are.
+    """
     kept = {k: output["pred_mano_params"][k].float().cpu() for k in ("global_orient", "hand_pose", "betas")}
-    in_crop = (output["pred_keypoints_2d"].float().cpu().numpy() + 0.5) * crops.img.shape[-1]
-    points = torch.from_numpy(crops.to_picture(in_crop)).float()
+    if "pred_points" in output:
+        own = output["pred_points"].float().cpu()
+        kept["own"] = torch.cat([_in_picture(own[..., :2], crops), own[..., 2:3]], dim=-1)
+    points = _in_picture(output["pred_keypoints_2d"].float().cpu(), crops)
     return {**kept, "joints": output["pred_keypoints_3d"].float().cpu(), "points": points}
+
+
+def _in_picture(points: torch.Tensor, crops: CropBatch) -> torch.Tensor:
+    """Points (N, 21, 2) in crop widths from each crop's centre, as px of the pictures."""
+    return torch.from_numpy(crops.to_picture((points.numpy() + 0.5) * crops.img.shape[-1])).float()
+
+
+def _undistorted(points: torch.Tensor, flat: FlatHands, cameras: Sequence[Camera]) -> torch.Tensor:
+    """Points (N, 21, 2) px as pictures without distortion would show them."""
+    pairs = zip(points.numpy(), flat.picture_index, strict=True)
+    return torch.from_numpy(np.stack([undistort_with_camera(p, cameras[int(i)]) for p, i in pairs]))
 
 
 def _translations(
@@ -212,6 +249,5 @@ def _translations(
 ) -> torch.Tensor:
     """(N, 3): where each hand stands so that its joints project where the network saw them, right-hand convention."""
     mirror = flat.mirror
-    pairs = zip(points.numpy(), flat.picture_index, strict=True)
-    undistorted = torch.from_numpy(np.stack([undistort_with_camera(p, cameras[int(i)]) for p, i in pairs]))
+    undistorted = _undistorted(points, flat, cameras)
     return solve_translation(joints * mirror[:, None], undistorted, flat.camera_matrix) * mirror
