@@ -25,9 +25,9 @@ FIT: Way = "fit"
 TITLE = "built-in network"
 """What results call the network that comes with the package."""
 
-REFINEMENT = FitOptions(stay_pose=6.0, stay_orient=15.0)
-"""How the built-in network's hands are refined by keypoints: the network is believed in how fingers bend, the keypoints in
-which way the hand is turned. Chosen on made pictures that were not trained on (docs/model_cards/built_in.md)."""
+REFINEMENT = FitOptions(stay_pose=10.0, stay_orient=20.0, stay_betas=1.0, keep_prior=True)
+"""How the built-in network's hands are refined by keypoints: its word is one more observation beside these and beside what
+is known of hands. Chosen on made pictures that were not trained on (docs/model_cards/built_in.md)."""
 
 
 def settled(weights: str | Path | None) -> Path | Way:
