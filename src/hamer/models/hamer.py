@@ -97,7 +97,8 @@ class HAMER(nn.Module):
             adds its maps (`hamer.models.dense_head`).
         """
         features, maps = self.seen(batch["img"])
-        return self.hands(features, batch.get("landmarks"), maps) | maps
+        shown = {name: value for name, value in maps.items() if name.startswith("pred_")}
+        return self.hands(features, batch.get("landmarks"), maps) | shown
 
     def features(self, image: Tensor) -> Tensor:
         """The backbone's feature map (B, C, rows, columns) of crops (B, 3, S, S), of which it sees the middle columns."""
