@@ -148,29 +148,40 @@ def test_wrong_shape_of_points_is_told(network: HAMER) -> None:
         network({"img": crops(), "landmarks": points()[..., :3]})
 
 
-def test_hands_of_a_batch_do_not_see_each_other(network: HAMER) -> None:
+@pytest.mark.parametrize("config", [SMALL, WITH_POINTS])
+def test_hands_of_a_batch_do_not_see_each_other(config: HamerConfig) -> None:
+    network = built(config)
     together = network({"img": crops(), "landmarks": points()})["pred_vertices"]
     alone = network({"img": crops()[1:2], "landmarks": points()[1:2]})["pred_vertices"]
     assert torch.allclose(together[1:2], alone, atol=1e-6)  # float32 sums in another order
 
 
-def test_maps_and_their_gradients(network: HAMER) -> None:
+@pytest.mark.parametrize("config", [SMALL, WITH_POINTS])
+def test_maps_and_their_gradients(config: HamerConfig) -> None:
+    network = built(config)
     output = network.train()({"img": crops(), "landmarks": points()})
     assert output["pred_heatmaps"].shape == (3, 21, 16, 16)
     assert output["pred_parts"].shape == (3, 19, 16, 16)
-    learned = ("pred_vertices", "pred_keypoints_2d", "pred_heatmaps", "pred_parts")
+    learned = ["pred_vertices", "pred_keypoints_2d", "pred_heatmaps", "pred_parts"]
+    if config is WITH_POINTS:
+        assert output["pred_points"].shape == (3, 21, 4)
+        learned.append("pred_points")
     torch.stack([output[name].sum() for name in learned]).sum().backward()
     assert [name for name, p in network.named_parameters() if p.grad is None] == []
 
 
-def test_weights_without_maps_load_for_inference(network: HAMER, tmp_path: Path) -> None:
+def reloaded(network: HAMER, folder: Path) -> HAMER:
     """As a checkpoint of training is: maps in the configuration and in the tensors, the hand from the package."""
     tensors = {k: v for k, v in network.state_dict().items() if not k.startswith("mano.")}
     cfg = plain_settings(network.cfg)
     cfg["MANO"]["MODEL_PATH"] = "open"
-    path = tmp_path / "small.safetensors"
+    path = folder / "small.safetensors"
     write_safetensors(path, tensors, config=cfg)
-    loaded = load_network(path)
+    return load_network(path)
+
+
+def test_weights_without_maps_load_for_inference(network: HAMER, tmp_path: Path) -> None:
+    loaded = reloaded(network, tmp_path)
     assert loaded.dense_head is None
     assert loaded.cfg.MODEL.BBOX_SHAPE == [64, 64]
     batch = {"img": crops(), "landmarks": points()}
@@ -213,28 +224,8 @@ def test_own_points_reach_the_hand(network_with_points: HAMER) -> None:
         )
 
 
-def test_network_with_points_trains_everywhere(network_with_points: HAMER) -> None:
-    output = network_with_points.train()({"img": crops(), "landmarks": points()})
-    assert output["pred_points"].shape == (3, 21, 4)
-    assert output["pred_heatmaps"].shape == (3, 21, 16, 16)
-    learned = ("pred_vertices", "pred_keypoints_2d", "pred_heatmaps", "pred_parts", "pred_points")
-    torch.stack([output[name].float().sum() for name in learned]).sum().backward()
-    assert [name for name, p in network_with_points.named_parameters() if p.grad is None] == []
-
-
 def test_points_stay_for_inference(network_with_points: HAMER, tmp_path: Path) -> None:
-    tensors = {k: v for k, v in network_with_points.state_dict().items() if not k.startswith("mano.")}
-    cfg = plain_settings(network_with_points.cfg)
-    cfg["MANO"]["MODEL_PATH"] = "open"
-    path = tmp_path / "small.safetensors"
-    write_safetensors(path, tensors, config=cfg)
-    loaded = load_network(path)
+    loaded = reloaded(network_with_points, tmp_path)
     batch = {"img": crops(), "landmarks": points()}
     assert torch.equal(loaded(batch)["pred_points"], network_with_points(batch)["pred_points"])
     assert torch.equal(loaded(batch)["pred_vertices"], network_with_points(batch)["pred_vertices"])
-
-
-def test_hands_with_own_points_do_not_see_each_other(network_with_points: HAMER) -> None:
-    together = network_with_points({"img": crops(), "landmarks": points()})["pred_vertices"]
-    alone = network_with_points({"img": crops()[1:2], "landmarks": points()[1:2]})["pred_vertices"]
-    assert torch.allclose(together[1:2], alone, atol=1e-6)  # float32 sums in another order

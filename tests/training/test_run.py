@@ -37,9 +37,8 @@ def overrides(golden: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     """Makes the command line of a tiny run; the working directory is an empty one with its list of data sets."""
     monkeypatch.chdir(tmp_path)
     threads = torch.get_num_threads()
-    torch.set_num_threads(
-        1
-    )  # as the processes that these runs are compared with: sums in one order are equal to the bit
+    # As the processes that these runs are compared with: sums in one order are equal to the bit.
+    torch.set_num_threads(1)
     rng = np.random.default_rng(0)
     np.savez("mocap.npz", hand_pose=rng.normal(0, 0.3, (64, 48)), betas=rng.normal(0, 1, (64, 10)))
     sets = {

@@ -18,6 +18,11 @@ _REPORTED = 64 * CHUNK  # hashing less than this takes a moment only, and is not
 _FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
 
 
+def is_disk_full(error: OSError) -> bool:
+    """Whether there was no space left, or none that the user may take."""
+    return error.errno in _FULL
+
+
 class DiskFullError(AssetError):
     """No space left; what has arrived so far is good and stays."""
 
@@ -65,7 +70,7 @@ def check_space(folder: Path, needed: int, what: str) -> None:
 
 def disk_full(error: OSError, folder: Path) -> DiskFullError | None:
     """The error to raise for a full disk or a used-up quota; None for any other error."""
-    if error.errno not in _FULL:
+    if not is_disk_full(error):
         return None
     return DiskFullError(
         f"The disk of {folder} is full. Free some space, or choose another disk with --to or HAMER_CACHE; a "

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import errno
 import json
 import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hamer.assets.files import is_disk_full
 from hamer.cli import data_convert, data_hint, synthesize
 
 if TYPE_CHECKING:
@@ -253,7 +253,7 @@ def run_pack(args: argparse.Namespace) -> int:
                 progress=bar,
             )  # fmt: skip
     except OSError as error:  # those of reading a picture only leave that picture out
-        hint = "make room there and run" if error.errno == errno.ENOSPC else "mend that and run"
+        hint = "make room there and run" if is_disk_full(error) else "mend that and run"
         return _fail("pack", f"cannot write to {args.out_folder} ({error}); {hint} the same command again")
     card = DataSetCard.of(shards, name=args.name, source=args.source, licence=args.licence, kind=kind)
     if args.mocap:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from hamer.cli.checkpoint_flag import HELP
+from hamer.cli.flag_checks import below_one
 from hamer.detectors import hand_detectors
 
 Group: TypeAlias = argparse._ArgumentGroup
@@ -160,9 +161,9 @@ def _add_outputs(group: Group) -> None:
 
 def wrong_usage(args: argparse.Namespace) -> str | None:
     """What is wrong with the flags, seen before anything is loaded; None where all is well."""
-    for flag, number in (("batch_size", args.batch_size), ("threads", args.threads)):
-        if number is not None and number < 1:
-            return f"--{flag} must be at least 1, got {number}"
+    wrong = below_one(args, "batch_size", "threads")
+    if wrong:
+        return wrong
     if args.rescale_factor is not None and not 0 < args.rescale_factor < math.inf:
         return f"--rescale_factor must be positive and finite, got {args.rescale_factor}"
     for flag in ("min_score", "person_score", "keypoint_score"):

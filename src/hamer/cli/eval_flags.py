@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 from hamer.cli.checkpoint_flag import HELP
+from hamer.cli.flag_checks import below_one
 
 
 def add_arguments(parser: argparse.ArgumentParser, *, checkpoint: str = "auto", dataset: str | None = None) -> None:
@@ -75,10 +76,9 @@ def add_arguments(parser: argparse.ArgumentParser, *, checkpoint: str = "auto", 
 
 def wrong_usage(args: argparse.Namespace) -> str | None:
     """What is wrong with the flags, seen before anything is loaded; None where all is well."""
-    for flag in ("batch_size", "log_freq", "max_hands", "threads"):
-        number = getattr(args, flag)
-        if number is not None and number < 1:
-            return f"--{flag} must be at least 1, got {number}"
+    wrong = below_one(args, "batch_size", "log_freq", "max_hands", "threads")
+    if wrong:
+        return wrong
     if args.num_workers < 0:
         return f"--num_workers must be 0 or more, got {args.num_workers}"
     if not 0 < args.min_iou <= 1:

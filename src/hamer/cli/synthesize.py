@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import errno
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from hamer.assets.files import is_disk_full
+from hamer.cli.flag_checks import below_one
 
 if TYPE_CHECKING:
     from hamer.datasets.packing.journal import Shard
@@ -82,9 +84,9 @@ def run(args: argparse.Namespace) -> int:
     from hamer.datasets.synthetic.options import SyntheticOptions
     from hamer.datasets.synthetic.shards import Recipe, write_shards
 
-    for name in ("count", "shard_size", "processes"):
-        if getattr(args, name) < 1:
-            return _fail(f"--{name} must be at least 1, got {getattr(args, name)}", status=2)
+    wrong = below_one(args, "count", "shard_size", "processes")
+    if wrong:
+        return _fail(wrong, status=2)
     if args.sheet is not None and args.sheet.suffix not in (".jpg", ".png"):
         return _fail(f"--sheet must end in .jpg or .png, got {args.sheet}", status=2)
     try:
@@ -101,7 +103,7 @@ def run(args: argparse.Namespace) -> int:
                 overwrite=args.overwrite, progress=bar,
             )  # fmt: skip
     except OSError as error:
-        if error.errno != errno.ENOSPC:  # files that were to be read; their errors say what to do
+        if not is_disk_full(error):  # files that were to be read; their errors say what to do
             return _fail(str(error))
         return _fail(f"cannot write to {args.out_folder} ({error}); make room there and run the same command again")
     except ValueError as error:

@@ -71,7 +71,7 @@ class FitOptions:
     def __post_init__(self) -> None:
         for f in fields(self):
             value = getattr(self, f.name)
-            if f.name != "keep_prior" and not value > 0:
+            if not isinstance(f.default, bool) and not value > 0:
                 raise ValueError(f"FitOptions.{f.name} must be positive, got {value!r}")
         if self.min_keypoints < 3:
             raise ValueError(f"FitOptions.min_keypoints must be 3 or more, got {self.min_keypoints}")

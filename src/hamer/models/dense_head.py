@@ -36,7 +36,7 @@ class DenseHead(nn.Module):
         super().__init__()
         self.has_points = config.points
         self.upsampling: nn.Sequential | nn.ModuleList
-        steps = (config.side // rows).bit_length() - 1
+        steps = max(config.side // rows, 1).bit_length() - 1
         if rows << steps != config.side or (config.skips and steps >= len(finer)):
             raise ValueError(
                 f"MODEL.DENSE_HEAD.SIDE must be the feature map's rows times a power of 2, got {config.side}"

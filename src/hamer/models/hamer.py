@@ -97,26 +97,28 @@ class HAMER(nn.Module):
             adds its maps (`hamer.models.dense_head`).
         """
         features, maps = self.seen(batch["img"])
-        shown = {name: value for name, value in maps.items() if name.startswith("pred_")}
-        return self.hands(features, batch.get("landmarks"), maps) | shown
+        return self.hands(features, batch.get("landmarks"), maps)
 
-    def features(self, image: Tensor) -> Tensor:
-        """The backbone's feature map (B, C, rows, columns) of crops (B, 3, S, S), of which it sees the middle columns."""
-        return self.seen(image)[0]
+    def features(self, image: Tensor, stages: list[Tensor] | None = None) -> Tensor:
+        """The backbone's feature map (B, C, rows, columns) of crops (B, 3, S, S), of which it sees the middle columns.
+
+        `stages`: as `ViT.forward` takes it.
+        """
+        image = self._checked(image)
+        margin = (self.config.image_size - self.config.backbone.image_size[1]) // 2
+        return self.backbone(image[..., margin : image.shape[-1] - margin], stages)
 
     def seen(self, image: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """The feature map, and what the dense head makes of it; without that head nothing."""
-        image = self._checked(image)
-        margin = (self.config.image_size - self.config.backbone.image_size[1]) // 2
         stages: list[Tensor] = []
-        features = self.backbone(image[..., margin : image.shape[-1] - margin], stages)
+        features = self.features(image, stages)
         return features, {} if self.dense_head is None else self.dense_head(features, stages)
 
     def hands(
         self, features: Tensor, landmarks: Tensor | None = None, maps: Mapping[str, Tensor] | None = None
     ) -> dict[str, Any]:
-        """What `forward` returns of hands, from the feature map and, where the network reads them, a landmark model's points
-        and its own maps.
+        """What `forward` returns, from the feature map, the network's own maps and, where it reads them, a landmark model's
+        points.
         """
         told: tuple[Tensor, ...] = ()
         maps = maps or {}
@@ -126,7 +128,8 @@ class HAMER(nn.Module):
             parameters, pred_cam = self.mano_head(
                 *(part.to(self.mano_head.init_cam.dtype) for part in (features, *told))
             )
-            return self._decode(parameters, pred_cam)
+            shown = {name: value for name, value in maps.items() if name.startswith("pred_")}
+            return self._decode(parameters, pred_cam) | shown
 
     def forward_step(self, batch: Mapping[str, Tensor], train: bool = False) -> dict[str, Any]:
         """`forward` under the original's name; `train` changes nothing there either."""

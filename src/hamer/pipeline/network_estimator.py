@@ -143,12 +143,12 @@ class NetworkEstimator:
         if not any(len(f) for f in found):
             return [[] for _ in found]
         flat = FlatHands.of(cameras, found)
-        estimate, own = self._predicted(pictures, flat, cameras)
+        estimate, own = self.predict(pictures, flat, cameras)
         if self.refine:
             estimate = self._refined(estimate, flat, own)
         return assemble(self.hand_model, estimate, flat, cameras, len(found))
 
-    def _refined(self, estimate: Estimate, flat: FlatHands, own: torch.Tensor | None = None) -> Estimate:
+    def _refined(self, estimate: Estimate, flat: FlatHands, own: torch.Tensor | None) -> Estimate:
         """The estimate fitted to the detector's keypoints, or to the network's `own` where there are none; what cannot be
         fitted stays as it is.
 
@@ -181,16 +181,11 @@ class NetworkEstimator:
         return result
 
     @torch.inference_mode()
-    def predict(self, pictures: Sequence[Picture], flat: FlatHands, cameras: Sequence[Camera]) -> Estimate:
-        """The network's own word on every hand, before any refinement."""
-        return self._predicted(pictures, flat, cameras)[0]
-
-    @torch.inference_mode()
-    def _predicted(
+    def predict(
         self, pictures: Sequence[Picture], flat: FlatHands, cameras: Sequence[Camera]
     ) -> tuple[Estimate, torch.Tensor | None]:
-        """The network's word, and the points that it read off its maps (N, 21, 3), undistorted px and confidence; None for a
-        network that reads none.
+        """The network's own word on every hand, before any refinement, and the points that it read off its maps (N, 21, 3),
+        undistorted px and confidence; None for a network that reads none.
         """
         network = self._source.get()
         images = [p.rgb for p in pictures]

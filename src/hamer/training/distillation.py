@@ -163,7 +163,7 @@ class DistillationModule(HamerModule):
     def forward(self, batch: Mapping[str, Tensor]) -> dict[str, Any]:
         """As HAMER's, and the feature map as `features`."""
         features, maps = self.seen(batch["img"])
-        return self.hands(features, batch.get("landmarks"), maps) | maps | {"features": features}
+        return self.hands(features, batch.get("landmarks"), maps) | {"features": features}
 
     def compute_loss(self, batch: Mapping[str, Any], output: Mapping[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
         """The weighted sum; parts are reported as `loss_teacher_rotations` ..., and with `ground_truth` the usual ones."""
