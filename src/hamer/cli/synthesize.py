@@ -62,6 +62,10 @@ def add_parser(commands: Any) -> None:
     )
     what.add_argument("--backgrounds", type=Path, metavar="FOLDER", help="pictures to put behind the hands")
     what.add_argument(
+        "--background_share", "--background-share", type=float, default=0.5, metavar="SHARE",
+        help="of the hands that get one of them, 0 to 1; the others' is painted (default: %(default)s)",
+    )  # fmt: skip
+    what.add_argument(
         "--effects", type=float, default=1.0, help="strength of a camera's faults, 0 to 1 (default: %(default)s)"
     )
     what.add_argument("--no_landmarks", "--no-landmarks", action="store_true", help="do not run the landmark model")
@@ -90,7 +94,9 @@ def run(args: argparse.Namespace) -> int:
     if args.sheet is not None and args.sheet.suffix not in (".jpg", ".png"):
         return _fail(f"--sheet must end in .jpg or .png, got {args.sheet}", status=2)
     try:
-        options = SyntheticOptions(width=args.size, height=args.size, effects=args.effects)
+        options = SyntheticOptions(
+            width=args.size, height=args.size, effects=args.effects, background_share=args.background_share
+        )
         recipe = Recipe(
             options, args.seed, args.first_index, args.hand, args.backgrounds, not args.no_landmarks, args.quality
         )

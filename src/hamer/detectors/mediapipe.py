@@ -17,6 +17,7 @@ import numpy as np
 
 from hamer import assets
 from hamer.detectors.handedness import settle_sides
+from hamer.detectors.joints_of_landmarks import joints_of_landmarks
 from hamer.detectors.landmarks import Guesses, LandmarkModel
 from hamer.detectors.merging import Consensus, agree, merge_hands, merge_palms, unite
 from hamer.detectors.palm import PalmDetector, Palms
@@ -122,7 +123,7 @@ class MediapipeDetector:
         hands = settle_sides(hands[self._kept(hands)][: self.max_hands])
         if not len(hands):
             return HandBoxes.empty()
-        return _hand_boxes(hands, hands.boxes(), hands.right > 0.5)
+        return _hand_boxes(hands, hands.right > 0.5)
 
     def _kept(self, hands: Consensus) -> np.ndarray:
         """Which (N,) of the candidates are given: all from `min_score`, else perhaps the best one.
@@ -228,7 +229,7 @@ class MediapipeDetector:
             sides = np.array(
                 [own if given is None else bool(given) for given, own in zip(is_right, sides, strict=True)]
             )
-        return _hand_boxes(hands, boxes, sides)
+        return _hand_boxes(hands, sides, boxes)
 
     def _best_in_boxes(self, picture: Pyramid, boxes: np.ndarray) -> Guesses:
         """The look of the highest worth at each box: presence, and how well the joints fill the box."""
@@ -247,10 +248,13 @@ class MediapipeDetector:
         return best
 
 
-def _hand_boxes(hands: Consensus, boxes: np.ndarray, sides: np.ndarray) -> HandBoxes:
-    """The detector's answer: `hands` in these `boxes` (N, 4), right where `sides` (N,) bool."""
+def _hand_boxes(hands: Consensus, sides: np.ndarray, boxes: np.ndarray | None = None) -> HandBoxes:
+    """The detector's answer: `hands` in these `boxes` (N, 4), None for those tight around the joints, right where `sides`."""
+    joints = joints_of_landmarks(hands.points)
     confidences = joint_confidences(hands.spreads, hands.presence)
-    keypoints = np.concatenate([hands.points, confidences[..., None]], -1)
+    keypoints = np.concatenate([joints, confidences[..., None]], -1)
+    if boxes is None:
+        boxes = np.concatenate([joints.min(1), joints.max(1)], -1)
     return HandBoxes(boxes, sides, hands.scores, keypoints, hands.world)
 
 

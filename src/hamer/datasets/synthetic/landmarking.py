@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from hamer import assets
+from hamer.detectors.joints_of_landmarks import joints_of_landmarks
 from hamer.detectors.landmarks import Guesses, LandmarkModel
 from hamer.detectors.merging import agree
 from hamer.detectors.pictures import well_exposed
@@ -74,6 +75,7 @@ def jittered(regions: Regions, rng: np.random.Generator) -> Regions:
 
 def _answer(looks: list[Guesses], keypoints_2d: np.ndarray) -> Landmarks | None:
     points, spreads, world, _right = agree(looks)
+    points = joints_of_landmarks(points)
     presence = np.stack([look.presence for look in looks])
     size = max(float(np.ptp(keypoints_2d, axis=0).max()), 1.0)
     miss = float(np.linalg.norm(points[0] - keypoints_2d, axis=-1).mean()) / size
