@@ -71,6 +71,7 @@ def test_wrong_numbers_are_wrong_usage(tmp_path: Path, flag: str, capsys: pytest
     ("flags", "word"),
     [
         (["--effects", "2"], "effects"),
+        (["--background_share", "2"], "background_share"),
         (["--size", "8"], "width"),
         (["--backgrounds", "no_such_folder"], "backgrounds"),
         (["--quality", "5"], "quality"),
