@@ -151,6 +151,23 @@ def test_another_pack_is_not_mixed_in(album: Path, tmp_path: Path) -> None:
         pack_album(album, out)
 
 
+def test_two_runs_at_once_do_not_mix(album: Path, tmp_path: Path) -> None:
+    """The second is refused, even one that would overwrite, and takes nothing from the first."""
+    pack_album(album, tmp_path / "alone")
+    refused: list[str] = []
+
+    def start_another(done: int, *_: Any) -> None:
+        if done == 2:
+            with pytest.raises(ValueError, match="another process is writing to") as error:
+                pack_album(album, tmp_path / "out", overwrite=True)
+            refused.append(str(error.value))
+
+    pack_album(album, tmp_path / "out", progress=start_another)
+    assert refused
+    for shard in sorted((tmp_path / "alone").glob("*.tar")):
+        assert (tmp_path / "out" / shard.name).read_bytes() == shard.read_bytes()
+
+
 def test_shards_by_size(album: Path, tmp_path: Path) -> None:
     largest = max(f.stat().st_size for f in album.parent.glob("*.jpg"))
     shards = pack_album(album, tmp_path / "out", PackOptions(shard_bytes=largest + 5000))

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from hamer.assets.locking import locked
 from hamer.datasets.tar_writing import PARTIAL
+from hamer.errors import AssetError
 
 FILE_NAME = "manifest.jsonl"
+LOCK_NAME = f".{FILE_NAME}.lock"
 _SCHEMA = "hamer/pack/1"
 
 
@@ -40,8 +44,25 @@ class Shard:
         self.skipped = [(str(picture), str(reason)) for picture, reason in self.skipped]  # json has lists
 
 
+@contextmanager
+def open_journal(folder: Path, options: Mapping[str, Any], *, overwrite: bool = False) -> Iterator[Journal]:
+    """The journal of a folder that no other process writes to in the meantime; arguments are those of `Journal`.
+
+    Raises:
+        ValueError: see `Journal`, or another process is writing there.
+    """
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(locked(folder / LOCK_NAME, timeout=0.0, poll=0.0))
+        except AssetError as error:
+            raise ValueError(
+                f"another process is writing to {folder}: wait until it is done, or name another folder"
+            ) from error
+        yield Journal(folder, options, overwrite=overwrite)
+
+
 class Journal:
-    """The finished shards of one folder.
+    """The finished shards of one folder; `open_journal` makes it.
 
     Args:
         folder: of the shards; made if it does not exist.

@@ -15,7 +15,7 @@ import numpy as np
 
 from hamer.datasets.checking.sample_checks import check_hand
 from hamer.datasets.packing.annotations import HandAnnotation, Pictures
-from hamer.datasets.packing.journal import Journal, Shard
+from hamer.datasets.packing.journal import Journal, Shard, open_journal
 from hamer.datasets.packing.picture_files import PictureBytes, picture_bytes, read_mask
 from hamer.datasets.packing.samples import BOX_FACTOR, hand_sample
 from hamer.datasets.tar_writing import ShardFacts, TarShard, annotation_bytes, mask_bytes
@@ -88,25 +88,25 @@ def pack(
         progress: told after each picture.
 
     Raises:
-        ValueError: the folder holds something else. OSError: it cannot be written to.
+        ValueError: the folder holds something else, or another process writes there. OSError: it cannot be written to.
     """
     options = options or PackOptions()
     content = {**_content_of(pictures, options), "origin": dict(origin or {})}
-    journal = Journal(Path(folder), content, overwrite=overwrite)
-    total, hands = len(pictures), sum(shard.hands for shard in journal.shards)
-    if progress:
-        progress(journal.next, total, hands, [])
-    writer = _ShardWriter(journal, options)
-    try:
-        for index, prepared in _prepared(pictures, range(journal.next, total), options, workers):
-            writer.add(index, prepared)
-            hands += len(prepared.hands)
-            if progress:
-                progress(index + 1, total, hands, prepared.skipped)
-        writer.finish(total)
-    finally:
-        writer.abandon()
-    return journal.shards
+    with open_journal(Path(folder), content, overwrite=overwrite) as journal:
+        total, hands = len(pictures), sum(shard.hands for shard in journal.shards)
+        if progress:
+            progress(journal.next, total, hands, [])
+        writer = _ShardWriter(journal, options)
+        try:
+            for index, prepared in _prepared(pictures, range(journal.next, total), options, workers):
+                writer.add(index, prepared)
+                hands += len(prepared.hands)
+                if progress:
+                    progress(index + 1, total, hands, prepared.skipped)
+            writer.finish(total)
+        finally:
+            writer.abandon()
+        return journal.shards
 
 
 class _ShardWriter:

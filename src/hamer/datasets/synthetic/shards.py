@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from hamer.datasets.packing.journal import Journal, Shard
+from hamer.datasets.packing.journal import Journal, Shard, open_journal
 from hamer.datasets.synthetic.options import SyntheticOptions
 from hamer.datasets.tar_writing import TarShard, annotation_bytes
 from hamer.errors import HamerError
@@ -117,21 +118,20 @@ def write_shards(
         progress: told of every picture.
 
     Raises:
-        ValueError: the folder holds something else. OSError: it cannot be written to. WorkerDiedError: see there.
+        ValueError: the folder holds something else, or another process writes there. OSError: it cannot be written to.
+        WorkerDiedError: see there.
     """
     for name, value in (("count", count), ("shard_size", shard_size), ("processes", processes)):
         if value < 1:
             raise ValueError(f"{name} must be at least 1, got {value}")
-    journal = Journal(Path(folder), {**recipe.record(), "shard_size": shard_size}, overwrite=overwrite)
-    samples = made_samples(recipe, range(journal.next, count), processes)
-    if progress:
-        progress(min(journal.next, count), count)
-    try:
-        while journal.next < count:
-            _write_shard(journal, samples, range(journal.next, min(count, journal.next + shard_size)), progress, count)
-    finally:
-        samples.close()
-    return journal.shards
+    with open_journal(Path(folder), {**recipe.record(), "shard_size": shard_size}, overwrite=overwrite) as journal:
+        if progress:
+            progress(min(journal.next, count), count)
+        with closing(made_samples(recipe, range(journal.next, count), processes)) as samples:
+            while journal.next < count:
+                numbers = range(journal.next, min(count, journal.next + shard_size))
+                _write_shard(journal, samples, numbers, progress, count)
+        return journal.shards
 
 
 def _write_shard(
