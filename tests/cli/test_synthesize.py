@@ -32,8 +32,15 @@ def test_what_is_made_passes_the_check_and_can_be_looked_at(tmp_path: Path, caps
     assert "5 pictures" in said
     assert "hamer data check" in said
     assert "hamer train" in said
-    names = {file.name for file in folder.glob("[!.]*")}
-    assert names == {"000000.tar", "000001.tar", "manifest.jsonl", "dataset.json", "dataset.yaml"}
+    names = {file.name for file in folder.iterdir()}
+    assert names == {
+        "000000.tar",
+        "000001.tar",
+        "manifest.jsonl",
+        ".manifest.jsonl.lock",
+        "dataset.json",
+        "dataset.yaml",
+    }
     assert main(["data", "check", str(folder)]) == 0
     with Image.open(sheet) as picture:
         assert picture.width > 1000

@@ -25,7 +25,7 @@ from hamer.detectors.pictures import check_pictures, well_exposed
 from hamer.detectors.regions import COLOR, GREY, Pyramid, Regions, regions_from_keypoints, regions_from_palms
 from hamer.detectors.scoring import hand_scores, joint_confidences
 from hamer.detectors.search import EFFORTS, tiles, windows, worth_looking
-from hamer.geometry.boxes import coverage_matrix
+from hamer.geometry.boxes import boxes_from_keypoints, coverage_matrix
 from hamer.structures import HandBoxes
 
 EffortName = Literal["fast", "normal", "thorough"]
@@ -254,7 +254,7 @@ def _hand_boxes(hands: Consensus, sides: np.ndarray, boxes: np.ndarray | None = 
     confidences = joint_confidences(hands.spreads, hands.presence)
     keypoints = np.concatenate([joints, confidences[..., None]], -1)
     if boxes is None:
-        boxes = np.concatenate([joints.min(1), joints.max(1)], -1)
+        boxes = boxes_from_keypoints(joints)
     return HandBoxes(boxes, sides, hands.scores, keypoints, hands.world)
 
 
