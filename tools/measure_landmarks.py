@@ -20,9 +20,10 @@ import numpy as np
 from hamer.checkpoints.unpickling import load_pickle
 from hamer.datasets.skipping import SkipCounts
 from hamer.datasets.tar_reading import read_tar
-from hamer.detectors.joints_of_landmarks import MATRIX
+from hamer.detectors.joints_of_landmarks import MATRIX, matrix_of
+from hamer.detectors.skeleton import PALM, WRIST
 
-KNUCKLES = (5, 9, 13, 17)
+KNUCKLES = [joint for joint in PALM if joint != WRIST]
 LEAST_PART = 0.06
 RIDGE = 0.0067  # against large parts of opposite signs, towards points that move together
 WORST_HAND, NEAR = 0.1, 0.01  # of the hand's size; errors below the latter count by their squares
@@ -31,7 +32,7 @@ WORST_HAND, NEAR = 0.1, 0.01  # of the hand's size; errors below the latter coun
 def neighbours(joint: int) -> list[int]:
     """The points that a joint may lie towards: those before and after it; for the palm's, the others of the palm."""
     if joint == 0:
-        return list(KNUCKLES)
+        return KNUCKLES.copy()
     if joint == 1:
         return [0, 2, *KNUCKLES]
     if joint in KNUCKLES:
@@ -73,15 +74,6 @@ def steps_of(joint: int, points: np.ndarray, joints: np.ndarray) -> dict[int, fl
     return {}
 
 
-def applied(steps: dict[int, dict[int, float]], points: np.ndarray) -> np.ndarray:
-    """Joints (N, 21, 2) from points (N, 21, 2)."""
-    moved = points.copy()
-    for joint, parts in steps.items():
-        for other, part in parts.items():
-            moved[:, joint] += part * (points[:, other] - points[:, joint])
-    return moved
-
-
 def main() -> None:
     """Print the steps, and how near points and joints are without and with them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -96,7 +88,7 @@ def main() -> None:
     for joint, parts in steps.items():
         print(f"    {joint}: {parts},")
     print("hands | mean distance | PCK@0.05 | PCK@0.1, of the hands that were not fitted")
-    for name, given in (("points", points[1::2]), ("with these steps", applied(steps, points[1::2])),
+    for name, given in (("points", points[1::2]), ("with these steps", matrix_of(steps) @ points[1::2]),
                         ("with those in use", MATRIX @ points[1::2])):  # fmt: skip
         distance = np.linalg.norm(given - joints[1::2], axis=-1)
         print(

@@ -67,11 +67,11 @@ def _wait_for(handle: IO[bytes], path: Path, timeout: float, poll: float) -> Non
                 # since files are put in place by an atomic rename
                 _log.warning("%s cannot be locked (%s); going on without", path, os.strerror(error.errno or 0))
                 return
-        if not said:
-            _log.info("another process is fetching the same files; waiting for %s", path)
-            said = True
         if time.monotonic() > deadline:
             raise AssetError(
                 f"{path}: another process has held this lock for {timeout:.0f} s. End that process, then try again."
             )
+        if not said:
+            _log.info("another process is fetching the same files; waiting for %s", path)
+            said = True
         time.sleep(poll)

@@ -11,7 +11,10 @@ from __future__ import annotations
 
 import numpy as np
 
-_STEPS: dict[int, dict[int, float]] = {
+Steps = dict[int, dict[int, float]]
+"""Joint: the parts of the way from its own point towards others that it lies at."""
+
+_STEPS: Steps = {
     0: {5: -0.07},
     1: {0: 0.25, 2: 0.09, 5: 0.09, 17: -0.10}, 2: {1: 0.12}, 3: {2: 0.08, 4: 0.09}, 4: {2: -0.16},
     5: {6: 0.10, 9: -0.07}, 6: {7: 0.06}, 7: {8: 0.06}, 8: {7: -0.40},
@@ -19,21 +22,21 @@ _STEPS: dict[int, dict[int, float]] = {
     13: {0: 0.07, 1: -0.12, 5: 0.14, 14: 0.14, 17: 0.17}, 14: {13: 0.07}, 16: {14: -0.07, 15: -0.25},
     17: {0: 0.08, 1: -0.08, 18: 0.18}, 18: {17: 0.09}, 19: {18: 0.13, 20: 0.06}, 20: {19: -0.35},
 }  # fmt: skip
-"""Joint: the parts of the way towards other points of the landmark model that it lies away from its own; joints of
-`hamer.hand_models.joints`. Parts below 0.06 are left out."""
+"""In the order of `hamer.hand_models.joints`; parts below 0.06 are left out."""
 
 
-def _matrix() -> np.ndarray:
+def matrix_of(steps: Steps) -> np.ndarray:
+    """(21, 21), rows that sum to 1: joints are this times the landmark model's points."""
     matrix = np.eye(21)
-    for joint, steps in _STEPS.items():
-        for other, part in steps.items():
+    for joint, parts in steps.items():
+        for other, part in parts.items():
             matrix[joint, other] += part
             matrix[joint, joint] -= part
     return matrix
 
 
-MATRIX = _matrix()
-"""(21, 21), rows that sum to 1: joints are this times the landmark model's points."""
+MATRIX = matrix_of(_STEPS)
+"""Of the steps in use."""
 
 
 def joints_of_landmarks(points: np.ndarray) -> np.ndarray:

@@ -39,10 +39,6 @@ class Consensus:
     def __getitem__(self, index: slice | np.ndarray) -> Consensus:
         return Consensus(*(getattr(self, field.name)[index] for field in fields(self)))
 
-    def boxes(self) -> np.ndarray:
-        """Tight boxes (N, 4) xyxy px around the joints."""
-        return np.concatenate([self.points.min(1), self.points.max(1)], -1)
-
 
 def merge_palms(palms: Palms) -> tuple[Palms, np.ndarray]:
     """Overlapping palms as one, best first: mean weighted by score (weighted non-maximum suppression), best score.
