@@ -24,7 +24,9 @@ SEED = 990_002  # no recipe of this project trains with it
 
 @pytest.fixture(scope="module")
 def pictures() -> list[MadePicture]:
-    maker = PictureMaker(load_hand_model(), SyntheticOptions(skins=1, held_object=0, occluder=0), seed=SEED)
+    maker = PictureMaker(
+        load_hand_model(), SyntheticOptions(skins=1, second_hand=0.2, held_object=0, occluder=0, person=0), seed=SEED
+    )
     return maker.batch(range(N_HANDS))
 
 

@@ -22,7 +22,7 @@ def landmarker(landmark_models: tuple[Path, Path]) -> Landmarker:
 @pytest.fixture(scope="module")
 def pictures() -> list[MadePicture]:
     """Hands that nothing covers, in pictures without a camera's faults."""
-    options = SyntheticOptions(skins=1, second_hand=0, held_object=0, occluder=0, effects=0)
+    options = SyntheticOptions(skins=1, second_hand=0, held_object=0, occluder=0, person=0, effects=0)
     return PictureMaker(load_hand_model("open"), options, seed=5).batch(range(8))
 
 

@@ -45,8 +45,8 @@ def pictures(maker: PictureMaker) -> list[MadePicture]:
 
 @pytest.fixture(scope="module")
 def bare(hand_model: HandModel, skins: SkinBank) -> list[MadePicture]:
-    """Hands alone: no arm, nothing in front, nothing beside."""
-    options = SyntheticOptions(skins=1, forearm=0, second_hand=0, held_object=0, occluder=0, effects=0)
+    """Hands alone: no arm, nothing in front, nothing beside, nobody behind."""
+    options = SyntheticOptions(skins=1, forearm=0, second_hand=0, held_object=0, occluder=0, person=0, effects=0)
     return PictureMaker(hand_model, options, seed=4, skins=skins).batch(range(COUNT))
 
 
@@ -180,7 +180,7 @@ def test_hidden_joints_are_hidden(bare: list[MadePicture]) -> None:
 
 def test_what_covers_too_much_is_taken_away(hand_model: HandModel, skins: SkinBank) -> None:
     """With every joint demanded, nothing that can be taken away is left in the picture."""
-    common = {"skins": 1, "least_visible": 21, "width": 96, "height": 96}
+    common = {"skins": 1, "least_visible": 21, "width": 96, "height": 96, "person": 0}
     options = SyntheticOptions(second_hand=1, held_object=1, occluder=1, **common)  # type: ignore[arg-type]
     plain = SyntheticOptions(second_hand=0, held_object=0, occluder=0, **common)  # type: ignore[arg-type]
     makers = [PictureMaker(hand_model, chances, seed=1, skins=skins) for chances in (options, plain)]

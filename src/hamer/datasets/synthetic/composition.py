@@ -1,4 +1,4 @@
-"""What is put together for a picture: the annotated hand, its arm, another hand, things held and things in front."""
+"""What is put together for a picture: the annotated hand, its arm, another hand, things held and in front, a body behind."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from hamer.datasets.synthetic.hands.posed_hand import HandCloth, PosedHand, mirr
 from hamer.datasets.synthetic.hands.poses import draw_hands
 from hamer.datasets.synthetic.hands.views import Views, draw_views
 from hamer.datasets.synthetic.options import SyntheticOptions
+from hamer.datasets.synthetic.persons.placing import person_behind
 from hamer.datasets.synthetic.skin.bank import Skin, SkinBank
 from hamer.datasets.synthetic.things.holding import held_object
 from hamer.datasets.synthetic.things.occluders import occluder
@@ -26,7 +27,7 @@ _TOUCHING = 0.4  # chance that another hand is as near as the picture allows, el
 
 @dataclass
 class Scene:
-    """A picture's surfaces and light: `own`, the annotated hand with its arm, and the `extras` that may cover it.
+    """A picture's surfaces and light: `own`, the annotated hand with its arm, `extras` that may cover it, a body `behind`.
 
     `camera_matrix` (3, 3) px, the first pixel's centre at (0.5, 0.5), as drawing counts; `family`: the kind of pose.
     `extras` are in the order in which they are taken away again where too much is covered.
@@ -38,10 +39,11 @@ class Scene:
     lights: Lights
     own: list[Surface]
     extras: list[list[Surface]] = field(default_factory=list)
+    behind: list[Surface] = field(default_factory=list)
 
     def surfaces(self) -> list[Surface]:
         """All surfaces of the picture."""
-        return [*self.own, *(surface for extra in self.extras for surface in extra)]
+        return [*self.own, *(surface for extra in self.extras for surface in extra), *self.behind]
 
 
 class SceneMaker:
@@ -60,7 +62,7 @@ class SceneMaker:
 
     def scene(self, rng: np.random.Generator) -> Scene:
         """A scene of a right hand; everything random comes from `rng`."""
-        pose_rng, view_rng, light_rng, skin_rng, arm_rng, other_rng, thing_rng = rng.spawn(7)
+        pose_rng, view_rng, light_rng, skin_rng, arm_rng, other_rng, thing_rng, person_rng = rng.spawn(8)
         draws = draw_hands(1, [pose_rng], self.model)
         views = self._views(draws.hand_pose, draws.betas, view_rng)
         hand = PosedHand.of(draws.hand_pose[0], draws.betas[0], views)
@@ -68,7 +70,16 @@ class SceneMaker:
         scene = Scene(hand, draws.family[0], np.asarray(views.camera_matrix[0], np.float64), draw_lights(light_rng), [])
         scene.own = self._with_arm(hand.vertices, skin, arm_rng)
         scene.extras = [*self._things(scene, thing_rng), *self._other(scene, skin, other_rng)]
+        scene.behind = self._person(scene, skin, person_rng)
         return scene
+
+    def _person(self, scene: Scene, skin: Skin, rng: np.random.Generator) -> list[Surface]:
+        """Somebody behind the hand, and behind what it holds and another hand beside it."""
+        if rng.random() >= self.options.person:
+            return []
+        before = [scene.hand.vertices, *(extra[0].vertices for extra in scene.extras)]
+        size = (self.options.width, self.options.height)
+        return person_behind(np.concatenate(before), scene.hand.vertices, scene.camera_matrix, size, skin.tone, rng)
 
     def _views(self, hand_pose: np.ndarray, betas: np.ndarray, rng: np.random.Generator) -> Views:
         return draw_views(hand_pose, betas, [rng], self.model, self.options.width, self.options.height)

@@ -138,12 +138,12 @@ def _draw_sleeve(rng: np.random.Generator) -> Sleeve:
         looseness=float(rng.uniform(0.0, 0.016)),
         fold=float(rng.uniform(0.0005, 0.004)),
         fabric=str(rng.choice(["plain", "knit", "denim", "stripes", "checks"], p=[0.4, 0.2, 0.14, 0.14, 0.12])),
-        colors=_fabric_colors(rng),
+        colors=fabric_colors(rng),
         phases=rng.uniform(0, 2 * np.pi, 3),
     )
 
 
-def _fabric_colors(rng: np.random.Generator) -> np.ndarray:
+def fabric_colors(rng: np.random.Generator) -> np.ndarray:
     """Two sRGB colours (2, 3): half of all cloth is white, grey, black or navy."""
     if rng.random() < 0.5:
         first = np.array(

@@ -1,4 +1,4 @@
-"""A textured surface of a made picture: a hand, an arm, a held object, something in front of it."""
+"""A textured surface of a made picture: a hand, an arm, a held object, something in front of it, a body behind."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ class Surface:
     and v downwards in the texture, so that texel row r spans v * S = r..r + 1; `uv_faces` (F, 3) int32 into `uv`;
     `albedo` (S, S, 3) uint8 sRGB; `relief` (S, S) float32 height of small bumps in metres, or None; `gloss` 0 (matt) to
     1 (wet, varnished); `labels` (F,) uint8, see above; `scattering` 0..1: how far light travels under the surface, so
-    that shade begins softly and reddish (None: 1 for hands and arms, 0 for surfaces without any of their labels).
+    that shade begins softly and reddish (None: 1 for hands and arms, 0 for surfaces without any of their labels);
+    `casts`: whether it throws shadows, else it only takes them. Shadow maps are fitted to what throws them, so large
+    things behind should not.
 
     Raises:
         ValueError: shapes or indices that do not fit together.
@@ -38,6 +40,7 @@ class Surface:
     gloss: float
     labels: np.ndarray
     scattering: float | None = None
+    casts: bool = True
 
     def __post_init__(self) -> None:
         self.vertices = _points(self.vertices, "vertices", 3)

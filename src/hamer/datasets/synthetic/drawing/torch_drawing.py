@@ -150,6 +150,7 @@ class _Batch:
     uv_faces: Tensor
     owners: Tensor
     labels: Tensor
+    casts: Tensor
     finish: Tensor
     picture: Tensor  # (F,)
     xy: Tensor
@@ -202,7 +203,8 @@ class _Batch:
 
         return cls(
             positions=send(whole.positions), faces=send(whole.faces), uv=send(whole.uv), uv_faces=send(whole.uv_faces),
-            owners=send(whole.owners), labels=send(whole.labels), finish=send(whole.finish),
+            owners=send(whole.owners), labels=send(whole.labels), casts=send(whole.casts),
+            finish=send(whole.finish),
             picture=send(np.repeat(np.arange(len(scenes)), [len(part.faces) for part in parts])),
             xy=join([projection.xy for projection in projections], (0, 2)),
             inverse_z=join([projection.inverse_z for projection in projections]),
@@ -221,8 +223,8 @@ class _Batch:
         count = len(self.map_pictures)
         if not count:
             return torch.zeros(0, SHADOW_SIZE, SHADOW_SIZE, device=self.xy.device)
-        # Each map takes the faces of its picture: pairs of (map, face).
-        number, face = (self.map_pictures[:, None] == self.picture).nonzero(as_tuple=True)
+        # Each map takes the faces of its picture that throw shadows: pairs of (map, face).
+        number, face = ((self.map_pictures[:, None] == self.picture) & self.casts).nonzero(as_tuple=True)
         frame = self.frames[number]
         points = self.positions[self.faces[face]]
         place = torch.einsum("tij,tcj->tci", frame[:, :, :3], points) + frame[:, None, :, 3]

@@ -22,7 +22,8 @@ class Triangles:
     """All surfaces of a scene. P points, F faces, T texture coordinates, M surfaces.
 
     `positions` (P, 3) float32 camera frame; `faces` (F, 3) int32; `uv` (T, 2); `uv_faces` (F, 3); `owners` (F,) int32
-    number of the surface; `labels` (F,) uint8; `finish` (M, 2) float32 gloss and scattering.
+    number of the surface; `labels` (F,) uint8; `finish` (M, 2) float32 gloss and scattering;
+    `casts` (F,) bool, whether a face throws shadows.
     """
 
     positions: np.ndarray
@@ -32,6 +33,7 @@ class Triangles:
     owners: np.ndarray
     labels: np.ndarray
     finish: np.ndarray
+    casts: np.ndarray
 
     @classmethod
     def of(cls, surfaces: Sequence[Surface]) -> Triangles:
@@ -49,6 +51,7 @@ class Triangles:
             owners=np.repeat(np.arange(len(surfaces), dtype=np.int32), [len(s.faces) for s in surfaces]),
             labels=np.concatenate([np.zeros(0, np.uint8), *(s.labels for s in surfaces)]),
             finish=np.array([(s.gloss, s.softness) for s in surfaces], np.float32).reshape(-1, 2),
+            casts=np.repeat(np.array([s.casts for s in surfaces], bool), [len(s.faces) for s in surfaces]),
         )
 
 
@@ -96,14 +99,15 @@ def light_frame(
 ) -> tuple[np.ndarray, float]:
     """The shadow map's frame (3, 4): a point to column, row and height towards the light; and a texel's size in metres.
 
-    The map covers what the camera sees: what lies outside along the light's way can shade nothing of it.
+    The map covers what the camera sees of all that throws shadows: what lies outside along the light's way can shade
+    nothing of it, and what only takes shadows is lit there.
     """
     helper = np.eye(3)[np.argmin(np.abs(direction))]
     across = np.cross(direction, helper)
     across /= np.linalg.norm(across)
     axes = np.stack([across, np.cross(direction, across), direction.astype(np.float64)])
     turned = triangles.positions @ axes.T
-    seen = seen_from(turned, projection.xy, triangles.faces, projection.drawn, width, height)
+    seen = seen_from(turned, projection.xy, triangles.faces, projection.drawn & triangles.casts, width, height)
     low, high = np.array(seen[:2]), np.array(seen[2:])
     texel = float(max((high - low).max(), 1e-3) / (SHADOW_SIZE - 2 * _MARGIN))
     frame = np.zeros((3, 4))

@@ -7,6 +7,7 @@ Letters: V vertices, F faces, T texture coordinates, N points of a profile or ou
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -76,6 +77,15 @@ def tube(path: np.ndarray, radii: np.ndarray, segments: int = 14) -> Shape:
     vertices = np.concatenate([path[:1], *circles, path[-1:]])
     v = np.concatenate([[0], np.linspace(0.03, 0.97, len(path)), [1]])
     return _rings(vertices, len(path), segments, 1 - v)
+
+
+def loft(rings: np.ndarray, v: np.ndarray) -> Shape:
+    """A body through `rings` (N, K, 3) metres, counter-clockwise about the way from the first to the last.
+
+    Both ends are closed by fans to the rings' means. u runs around, `v` (N,) 0..1 is the rings' place in the texture.
+    """
+    vertices = np.concatenate([rings[0].mean(0)[None], rings.reshape(-1, 3), rings[-1].mean(0)[None]])
+    return _rings(vertices, len(rings), rings.shape[1], np.concatenate([v[:1], v, v[-1:]]))
 
 
 def box(size: np.ndarray, rounding: float = 0.0, steps: int = 4) -> Shape:
@@ -166,6 +176,15 @@ def _fan_faces(count: int, rings: int) -> np.ndarray:
 
 def _rings(vertices: np.ndarray, rings: int, segments: int, v: np.ndarray) -> Shape:
     """A pole, `rings` rings of `segments` points, a pole; rings counter-clockwise about the way from pole to pole."""
+    faces, uv_faces = _ring_faces(rings, segments)
+    u = np.linspace(0, 1, segments + 1)
+    uv = np.stack([np.tile(u, rings + 2), np.repeat(v, segments + 1)], 1)
+    return Shape(vertices, faces, uv, uv_faces)
+
+
+@lru_cache(maxsize=128)
+def _ring_faces(rings: int, segments: int) -> tuple[np.ndarray, np.ndarray]:
+    """Triangles (F, 3) of the points of `_rings` and of its texture coordinates; not to be written to."""
     around = np.arange(segments)
     after = (around + 1) % segments
     last = 1 + rings * segments
@@ -180,6 +199,7 @@ def _rings(vertices: np.ndarray, rings: int, segments: int, v: np.ndarray) -> Sh
     a, b, s = last - segments + around, last - segments + after, rings * wide + around
     faces.append(np.stack([a, b, np.full(segments, last)], 1))
     uv_faces.append(np.stack([s, s + 1, s + wide], 1))
-    u = np.linspace(0, 1, wide)
-    uv = np.stack([np.tile(u, rings + 2), np.repeat(v, wide)], 1)
-    return Shape(vertices, np.concatenate(faces).astype(np.int32), uv, np.concatenate(uv_faces).astype(np.int32))
+    result = np.concatenate(faces).astype(np.int32), np.concatenate(uv_faces).astype(np.int32)
+    for array in result:
+        array.flags.writeable = False
+    return result

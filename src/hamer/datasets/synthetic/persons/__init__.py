@@ -1,0 +1,1 @@
+"""Bodies behind hands: heads, hair, trunks, legs, and where they go."""
