@@ -461,7 +461,7 @@ def test_two_processes_at_once(shelf: Any, behaviour: Any, body: bytes, tmp_path
     _wait_until(lambda: shelf.requests)  # the first holds the lock and waits for the rest
     second = _start_child(url, body)
     assert second.stderr is not None
-    assert "another process is fetching the same files" in second.stderr.readline()
+    assert "another process works on the same files" in second.stderr.readline()
     shelf.released.set()
     results = [child.communicate(timeout=60) for child in (first, second)]
     assert [child.returncode for child in (first, second)] == [0, 0], results

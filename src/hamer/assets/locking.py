@@ -63,8 +63,8 @@ def _wait_for(handle: IO[bytes], path: Path, timeout: float, poll: float) -> Non
             return
         except OSError as error:
             if error.errno not in _BUSY:
-                # a file system without locks (some network shares): two downloads at once are unlikely and harmless,
-                # since files are put in place by an atomic rename
+                # a file system without locks (some network shares): two at once are unlikely, and harmless where
+                # files are put in place by an atomic rename
                 _log.warning("%s cannot be locked (%s); going on without", path, os.strerror(error.errno or 0))
                 return
         if time.monotonic() > deadline:
@@ -72,6 +72,6 @@ def _wait_for(handle: IO[bytes], path: Path, timeout: float, poll: float) -> Non
                 f"{path}: another process has held this lock for {timeout:.0f} s. End that process, then try again."
             )
         if not said:
-            _log.info("another process is fetching the same files; waiting for %s", path)
+            _log.info("another process works on the same files; waiting for its lock %s", path)
             said = True
         time.sleep(poll)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 
 
@@ -19,6 +20,11 @@ def area_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
     for corner in range(3):
         np.add.at(normals, faces[:, corner], of_faces)
     return normals
+
+
+def rotation_of(vector: np.ndarray) -> np.ndarray:
+    """The rotation (3, 3) of a rotation vector (3,), radians (Rodrigues' formula)."""
+    return cv2.Rodrigues(np.asarray(vector, np.float64))[0]
 
 
 def uniform_rotation(rng: np.random.Generator) -> np.ndarray:

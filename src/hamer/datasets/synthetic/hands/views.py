@@ -15,7 +15,7 @@ import numpy as np
 
 from hamer.compiling import jit
 from hamer.datasets.synthetic.hands.skinning import skinner_of
-from hamer.datasets.synthetic.vectors import uniform_rotation
+from hamer.datasets.synthetic.vectors import rotation_of, uniform_rotation
 from hamer.hand_models.layer import HandModel
 
 FOCAL = (0.7, 3.0)  # of the picture's longer side: a wide phone camera to a portrait lens
@@ -95,7 +95,7 @@ def _draw_look(rng: np.random.Generator) -> tuple[str, np.ndarray, tuple[float, 
             names = list(HABITS)
             name = names[rng.choice(len(names), p=[HABITS[n][0] for n in names])]
             _, look, wobble, metres = HABITS[name]
-            turn = _turn(wobble * rng.normal(size=3)) @ facing(*look(rng))
+            turn = rotation_of(wobble * rng.normal(size=3)) @ facing(*look(rng))
         if -turn[2, 0] < ALONG_FOREARM:
             break
     return name, turn, metres
@@ -107,14 +107,6 @@ def facing(fingers: Vector, palm: Vector) -> np.ndarray:
     p = palm - (palm @ f) * f
     p = p / np.linalg.norm(p)
     return np.stack([-f, -p, np.cross(f, p)], axis=1)
-
-
-def _turn(v: Vector) -> np.ndarray:
-    """The rotation (3, 3) of a rotation vector (3,), radians (Rodrigues)."""
-    angle = float(np.linalg.norm(v)) + 1e-12
-    x, y, z = v / angle
-    k = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
-    return np.eye(3) + math.sin(angle) * k + (1 - math.cos(angle)) * k @ k
 
 
 def _direction(rng: np.random.Generator, middle: Sequence[float], width: float) -> Vector:

@@ -5,14 +5,13 @@ Letters: V vertices. Metres, camera frame (x right, y down, z forward) unless a 
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 
 from hamer.datasets.synthetic.drawing.surfaces import Surface
 from hamer.datasets.synthetic.persons import faces, glasses, hair, heads, trunks
 from hamer.datasets.synthetic.persons.parts import Part
 from hamer.datasets.synthetic.skin.tones import Tone, draw_tone
-from hamer.datasets.synthetic.vectors import projected
+from hamer.datasets.synthetic.vectors import projected, rotation_of
 
 Generator = np.random.Generator
 GAP = (0.01, 0.40)  # m between the farthest vertex before a body and the body's nearest one
@@ -84,7 +83,7 @@ def _head(face: heads.Face, tone: Tone, is_man: bool, rng: Generator) -> list[Pa
 def _turn(yaw: float, pitch: float, roll: float) -> np.ndarray:
     """Rotation (3, 3): first the head turns by `yaw` about y, then nods by `pitch` about x, then leans by `roll` about z."""
     turns = ((0, 0, roll), (pitch, 0, 0), (0, yaw, 0))
-    first, second, third = (cv2.Rodrigues(np.array(turn, np.float64))[0] for turn in turns)
+    first, second, third = (rotation_of(np.array(turn)) for turn in turns)
     return np.asarray(first @ second @ third)
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 
 from hamer.datasets.synthetic.drawing.surfaces import Surface
 from hamer.datasets.synthetic.things import wares
 from hamer.datasets.synthetic.things.grasps import Grasp, checked_joints, grasps
 from hamer.datasets.synthetic.things.wares import Ware
+from hamer.datasets.synthetic.vectors import rotation_of
 
 Generator = np.random.Generator
 
@@ -27,7 +27,7 @@ def held_object(joints: np.ndarray, rng: Generator, *, is_right: bool = True) ->
         return None
     grasp = found[int(rng.integers(len(found)))]
     ware = _ware_for(grasp, rng)
-    tilt = _small_turn(rng, 0.12 if grasp.kind in ("wrap", "ball") else 0.25)
+    tilt = rotation_of(rng.normal(0, 0.12 if grasp.kind in ("wrap", "ball") else 0.25, 3))
     shift = grasp.axes[:, 2] * rng.normal(0, 0.015) * grasp.scale if grasp.kind == "wrap" else 0.0
     return ware.surface(grasp.axes @ tilt, grasp.centre + shift)
 
@@ -69,7 +69,9 @@ def _lying(grasp: Grasp, rng: Generator) -> Ware:
         thickness, ware = 2 * radius, wares.ball(radius, rng)
     else:
         thickness, ware = 0.004, wares.card(rng.uniform(0.04, 0.09) * scale, rng.uniform(0.05, 0.14) * scale, rng)
-    ware.shape = ware.shape.moved(_turn_about_y(rng.uniform(-0.6, 0.6)), np.array([0, thickness / 2, 0]))
+    ware.shape = ware.shape.moved(
+        rotation_of(np.array([0.0, rng.uniform(-0.6, 0.6), 0.0])), np.array([0, thickness / 2, 0])
+    )
     return ware
 
 
@@ -94,11 +96,3 @@ def _pinched(grasp: Grasp, rng: Generator) -> Ware:
     upright = np.array([[0.0, 0, 1], [0, 1, 0], [-1, 0, 0]])  # its long axis across the line from palm to tips
     ware = wares.any_vessel(room, rng)
     return Ware(ware.shape.moved(upright, np.zeros(3)), ware.albedo, ware.gloss)
-
-
-def _small_turn(rng: Generator, spread: float) -> np.ndarray:
-    return cv2.Rodrigues(rng.normal(0, spread, 3))[0]
-
-
-def _turn_about_y(angle: float) -> np.ndarray:
-    return cv2.Rodrigues(np.array([0.0, angle, 0.0]))[0]
