@@ -187,6 +187,21 @@ def test_initial_parameters_beside_the_prior(stick_hand, made):
     torch.testing.assert_close(fit.betas, made.pose.betas, rtol=0, atol=1e-3)
 
 
+def test_an_initial_pose_that_keypoints_refute_is_forgotten(stick_hand, made):
+    """Another hand's pose as the start: it pulls all fingers its way, unless it may count as wrong."""
+    wrong = dataclasses.replace(made.pose, hand_pose=made.pose.hand_pose.roll(1, 0))
+    believed = FitOptions(keep_prior=True, stay_pose=5.0, outlier_stay=1e6)
+    doubted = dataclasses.replace(believed, outlier_stay=2.0)
+    off = []
+    for options in (believed, doubted):
+        guess = centred(made.joints)
+        fit = fit_hands(stick_hand, made.keypoints, made.right, made.camera, guess, initial=wrong, options=options)
+        off.append(degrees_between(fit.hand_pose, made.pose.hand_pose).mean())
+        right = fit_hands(stick_hand, made.keypoints, made.right, made.camera, guess, initial=made.pose, options=options)
+        assert degrees_between(right.hand_pose, made.pose.hand_pose).mean() < 2.0
+    assert off[1] < 0.7 * off[0]
+
+
 def test_rows_without_initial_parameters_are_fitted_from_scratch(stick_hand, made):
     pose = dataclasses.replace(made.pose, hand_pose=made.pose.hand_pose.clone())
     pose.hand_pose[1] = torch.nan

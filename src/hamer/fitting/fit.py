@@ -165,6 +165,8 @@ def _problem(objective: Objective, inputs: _Inputs, index: Tensor) -> Problem:
         angle_spread=(options.pose_spread * anatomy.spread).expand(n, -1),
         low=anatomy.low.expand(n, -1),
         high=anatomy.high.expand(n, -1),
+        stay_angles=anatomy.mean.expand(n, -1),
+        stay_spread=everywhere.expand(n, len(anatomy.mean)),
         coupling_target=anatomy.coupling_offset.expand(n, -1),
         betas_mean=like.new_zeros(n, 10),
         betas_spread=like.new_full((n, 10), options.sigma_betas),
@@ -218,7 +220,7 @@ def _refine(objective: Objective, problem: Problem, given: HandPose) -> tuple[Pr
     angle_spread = torch.full_like(angles, math.radians(options.stay_pose))
     betas_spread = torch.full_like(given.betas, options.stay_betas)
     if options.keep_prior:
-        problem.angle_mean, problem.angle_spread = _both(problem.angle_mean, problem.angle_spread, angles, angle_spread)
+        problem.stay_angles, problem.stay_spread = angles, angle_spread
         problem.betas_mean, problem.betas_spread = _both(
             problem.betas_mean, problem.betas_spread, given.betas, betas_spread
         )

@@ -67,7 +67,8 @@ class Problem:
     points (N, 21, 2) x/z, y/z and confidence (N, 21), 0 where unusable; unit_2d (N, 2): one share of the hand's size in
     normalised coordinates along x and y. guess (N, 21, 3) metres and guess_weight (N, 21). passive (N, 15, 3): values
     of the angles that the fit does not move. The prior of the angles (mean, spread, low, high), betas, orientation
-    and log depth; an infinite spread switches a term off.
+    and log depth; stay_angles and stay_spread (N, A): an observation of the angles beside it. An infinite spread switches
+    a term off.
     """
 
     points: Tensor
@@ -80,6 +81,8 @@ class Problem:
     angle_spread: Tensor
     low: Tensor
     high: Tensor
+    stay_angles: Tensor
+    stay_spread: Tensor
     coupling_target: Tensor
     betas_mean: Tensor
     betas_spread: Tensor
@@ -132,6 +135,7 @@ class Objective:
             self._guess_rows(problem, state, joints, jacobian, openness),
         ]
         hessian, gradient, cost = self._prior(problem, state)
+        cost = cost + self._add_stay(problem, state, hessian, gradient)
         for residual, rows, term_cost in observed:
             hessian = hessian + rows.transpose(1, 2) @ rows
             gradient = gradient + (rows.transpose(1, 2) @ residual[..., None])[..., 0]
@@ -191,6 +195,18 @@ class Objective:
             (root[..., None] * rows).reshape(n, 63, -1),
             (problem.guess_weight * cost).sum(-1),
         )
+
+    def _add_stay(self, problem: Problem, state: State, hessian: Tensor, gradient: Tensor) -> Tensor:
+        """Add the observed angles to the equations; their cost (N,).
+
+        They are forgotten as a whole, not angle by angle: who misread a picture is wrong in all fingers.
+        """
+        angles, slope = slice(N_GLOBAL, N_GLOBAL + self.n_angles), 1 / problem.stay_spread
+        off = (state.angles - problem.stay_angles) * slope
+        weight, cost = _geman_mcclure(off.square().mean(1), self.options.outlier_stay)
+        hessian.diagonal(dim1=1, dim2=2)[:, angles] += weight[:, None] * slope.square()
+        gradient[:, angles] += weight[:, None] * slope * off
+        return self.n_angles * cost
 
     def _prior(self, problem: Problem, state: State) -> tuple[Tensor, Tensor, Tensor]:
         """Everything known before the keypoints: hessian, gradient and cost of terms that are linear in the

@@ -39,6 +39,8 @@ class FitOptions:
         stay_depth: relative, of the distance; positions across the line of sight are left to the keypoints.
         keep_prior: the initial parameters are one more observation beside what is known beforehand (angles, ranges, shape);
             without it they replace that, which suits a network that knows more of hands than these tables.
+        outlier_stay: with keep_prior, how far the angles must come from the initial ones, root mean square in units of
+            stay_pose, until the initial pose counts as wrong (Geman-McClure scale).
     The search
         iterations: most Levenberg-Marquardt steps a hand.
         scan_iterations: steps from each promising start where there is neither a guess nor initial parameters, or where
@@ -64,6 +66,7 @@ class FitOptions:
     stay_betas: float = 0.5
     stay_depth: float = 0.03
     keep_prior: bool = False
+    outlier_stay: float = 2.0
     iterations: int = 30
     scan_iterations: int = 8
     tolerance: float = 2e-4
