@@ -197,7 +197,9 @@ def test_an_initial_pose_that_keypoints_refute_is_forgotten(stick_hand, made):
         guess = centred(made.joints)
         fit = fit_hands(stick_hand, made.keypoints, made.right, made.camera, guess, initial=wrong, options=options)
         off.append(degrees_between(fit.hand_pose, made.pose.hand_pose).mean())
-        right = fit_hands(stick_hand, made.keypoints, made.right, made.camera, guess, initial=made.pose, options=options)
+        right = fit_hands(
+            stick_hand, made.keypoints, made.right, made.camera, guess, initial=made.pose, options=options
+        )
         assert degrees_between(right.hand_pose, made.pose.hand_pose).mean() < 2.0
     assert off[1] < 0.7 * off[0]
 
