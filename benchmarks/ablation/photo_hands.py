@@ -14,6 +14,7 @@ import torch
 
 from ablation.ways import Answer, Way
 from hamer.detectors.mediapipe import MediapipeDetector
+from hamer.evaluation.auc import area
 from hamer.evaluation.metrics import pa_mpjpe
 from hamer.geometry.boxes import iou_matrix
 from hamer.geometry.cameras import default_camera
@@ -21,9 +22,11 @@ from hamer.pipeline.pictures import Picture, read_picture
 from hamer.structures import HandBoxes
 
 THRESHOLDS = (0.05, 0.1, 0.15)
+AREA_TO = 0.2
+"""Where the area under the curve of PCK ends: one threshold can fall between two ways that are hardly apart."""
 HEADER = (
-    "| way | found | sides | PCK@.05 | PCK@.1 | PCK@.15 | PA-MPJPE mm | unmatched | s a photo |",
-    "|---|---|---|---|---|---|---|---|---|",
+    "| way | found | sides | PCK@.05 | PCK@.1 | PCK@.15 | AUC 0-.2 | PA-MPJPE mm | unmatched | s a photo |",
+    "|---|---|---|---|---|---|---|---|---|---|",
 )
 
 
@@ -48,18 +51,24 @@ class Tally:
     sides_right: int = 0
     joints: int = 0
     hits: np.ndarray = field(default_factory=lambda: np.zeros(len(THRESHOLDS)))
+    area: float = 0.0
     errors: list[float] = field(default_factory=list)
     unmatched: int = 0
 
     def add(self, other: Tally) -> None:
         """Take the other's counts in."""
-        for name in ("hands", "found", "sides_known", "sides_right", "joints", "hits", "errors", "unmatched"):
+        for name in ("hands", "found", "sides_known", "sides_right", "joints", "hits", "area", "errors", "unmatched"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
 
     @property
     def pck(self) -> np.ndarray:
         """Share of the annotated joints within each threshold; a missed hand's count as misses."""
         return self.hits / max(self.joints, 1)
+
+    @property
+    def auc(self) -> float:
+        """Area under the curve of PCK over thresholds from 0 to `AREA_TO`; a missed hand's joints count as misses."""
+        return self.area / max(self.joints, 1)
 
 
 def photos_of(path: Path, *, effort: str, cache: Path | None) -> list[Photo]:
@@ -129,6 +138,7 @@ def tally(truth: Sequence[dict[str, Any]], answers: Sequence[Answer]) -> Tally:
             side = np.ptp(points[seen, :2], axis=0).max()
             far = np.linalg.norm(answer.keypoints_2d[seen] - points[seen, :2], axis=-1) / side
             counts.hits = counts.hits + np.array([(far < t).sum() for t in THRESHOLDS])
+            counts.area += float(area(torch.from_numpy(far), limit=AREA_TO).sum())
         if hand["keypoints_3d"] is not None:
             joints = np.asarray(hand["keypoints_3d"], float)
             if (joints[:, 3] > 0).all():
@@ -166,6 +176,7 @@ def _row(title: str, tallies: dict[str, Tally], seconds: float) -> str:
     for counts in tallies.values():
         total.add(counts)
     mean = np.mean([c.pck for c in tallies.values() if c.joints], axis=0)
+    mean = [*mean, np.mean([c.auc for c in tallies.values() if c.joints])]
     shares = " | ".join(f"{value:.3f}" for value in mean)
     error = f"{np.mean(total.errors):.1f} ({len(total.errors)})" if total.errors else "-"
     sides = f"{total.sides_right}/{total.sides_known}"

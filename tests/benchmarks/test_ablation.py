@@ -75,3 +75,21 @@ def test_figures_on_photos_agree_with_an_independent_program(ablation: Any, shar
         assert (mine.sides_right, mine.sides_known, mine.joints) == (row["side"], row["side_n"], row["joints"])
         np.testing.assert_array_equal(mine.hits, row["hits"])
         np.testing.assert_allclose(mine.errors, row["pa"], rtol=1e-9)  # two ways to the same rotation
+
+
+def test_the_area_counts_distances_and_missed_hands(ablation: Any) -> None:
+    """Joints off by a share of the hand's box: 0, .1 and .2 of 0.2 are areas of 1, .5 and 0; a missed hand has none."""
+    points = np.zeros((21, 2))
+    points[1:] = np.random.default_rng(0).uniform(0, 100, (20, 2))
+    points[0], points[1] = 0.0, 100.0  # the box's side is 100 px
+    hand = {"box": [0, 0, 100, 100], "is_right": None, "keypoints_2d": None, "keypoints_3d": None}
+    hand["keypoints_2d"] = np.column_stack([points, np.ones(21)]).tolist()
+    off = points.copy()
+    off[7:14, 0] += 10.0
+    off[14:, 0] += 25.0
+    answer = ablation.ways.Answer(True, off, np.zeros((21, 3)), None)
+    found, missed = (ablation.photo_hands.tally([hand], given) for given in ([answer], []))
+    assert found.auc == pytest.approx(0.5, abs=0.01)  # the curve is a sum over 100 thresholds
+    assert missed.auc == 0.0
+    found.add(missed)
+    assert found.auc == pytest.approx(0.25, abs=0.01)
