@@ -20,8 +20,9 @@ shape, parts and what is hidden are known exactly. No weights, no data set and n
 
 A picture shows one annotated hand, right or left, with its arm, before a made-up background or one of your own pictures
 (--backgrounds: any folder of photos without hands; some hundred are a good start). Another hand, a held thing, something
-in front, and a camera's faults (noise, blur, JPEG) come and go by chance. Beside NNNNNN.jpg and NNNNNN.data.pyd there is
-NNNNNN.parts.png: 0 no hand, 1 to 16 the hand's parts (1 + MANO's joint), 17 its arm, 18 another hand.
+in front, somebody behind, and a camera's faults (noise, blur, JPEG) come and go by chance. Beside NNNNNN.jpg and
+NNNNNN.data.pyd there is NNNNNN.parts.png: 0 no hand, 1 to 16 the hand's parts (1 + MANO's joint), 17 its arm, 18 another
+hand.
 
 With the landmark model (fetched once) the annotation also says what it sees, `landmarks_2d` and `landmarks_3d`, for
 networks that are given its points; --no_landmarks leaves that out and is twice as fast.
