@@ -141,6 +141,16 @@ def test_sets_of_the_users_own(tmp_path: Path) -> None:
         training_sets(compose(["exp_name=run", f"+DATASETS.FILE={one}", "+DATASETS.TRAIN.TWO.WEIGHT=0.5"]))
 
 
+def test_two_lists_with_one_name_are_refused(tmp_path: Path) -> None:
+    """Two folders of one command hold sets of one name by default; the second would take the first one's place."""
+    one, two, same = (tmp_path / f"{name}.yaml" for name in ("one", "two", "same"))
+    for file, tar in ((one, "a"), (two, "b"), (same, "a")):
+        file.write_text(f"MADE-TRAIN: {{URLS: {tar}.tar, epoch_size: 30}}\n", encoding="utf-8")
+    with pytest.raises(ValueError, match=r"one name to different sets, got MADE-TRAIN twice.*--name"):
+        compose(["exp_name=run", "data=synthetic", f"DATASETS.FILE=[{one},{two}]"])
+    assert list(compose(["exp_name=run", "data=synthetic", f"DATASETS.FILE=[{one},{same}]"]).DATASETS.TRAIN)
+
+
 def test_own_data_need_a_list(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"DATASETS\.FILE=dataset\.yaml"):
         compose(["exp_name=run", "data=own"])

@@ -76,7 +76,21 @@ def _listed(datasets: Mapping[str, Any], key: str) -> dict[str, Any]:
     """The sets in the file or the files that `FILE` or `VAL_FILE` names."""
     files = datasets.get(key)
     files = [files] if isinstance(files, str) else list(files or ())
-    return {name: entry for file in files for name, entry in read_yaml(file).to_dict().items()}
+    listed: dict[str, Any] = {}
+    for file in files:
+        listed = _joined(listed, read_yaml(file).to_dict(), f"The files of DATASETS.{key}")
+    return listed
+
+
+def _joined(first: Mapping[str, Any], second: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """All sets of two lists; a name that means another set in each would silently drop one of them."""
+    both = sorted(name for name in first.keys() & second.keys() if first[name] != second[name])
+    if both:
+        raise ValueError(
+            f"{where} must not give one name to different sets, got {both[0]} twice: rename one in its dataset.yaml "
+            "(hamer data synthesize and hamer data pack take --name)"
+        )
+    return {**first, **second}
 
 
 def training_sets(cfg: Mapping[str, Any]) -> ConfigNode:
@@ -94,14 +108,7 @@ def training_sets(cfg: Mapping[str, Any]) -> ConfigNode:
     datasets = cfg["DATASETS"]
     sets = dataset_config().clone()
     sets.defrost()
-    trained, held_out = _listed(datasets, "FILE"), _listed(datasets, "VAL_FILE")
-    both = sorted(name for name in trained.keys() & held_out.keys() if trained[name] != held_out[name])
-    if both:
-        raise ValueError(
-            f"DATASETS.FILE and VAL_FILE must not give one name to different sets, got {both[0]} in both: rename one in "
-            "its dataset.yaml (hamer data synthesize --name)"
-        )
-    sets.merge({**trained, **held_out})
+    sets.merge(_joined(_listed(datasets, "FILE"), _listed(datasets, "VAL_FILE"), "DATASETS.FILE and VAL_FILE"))
     if datasets.get("SYNTHETIC"):
         sets.merge({MADE: {"SYNTHETIC": datasets["SYNTHETIC"]}})
     _require_known(datasets, sets)
