@@ -8,8 +8,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
+
+from hamer.structures import HandBoxes
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -19,6 +22,7 @@ def ablation(monkeypatch: pytest.MonkeyPatch) -> Any:
     """The modules beside the benchmark."""
     monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
     import ablation.photo_hands
+    import ablation.shrunk_hands
     import ablation.ways
 
     return ablation
@@ -93,3 +97,48 @@ def test_the_area_counts_distances_and_missed_hands(ablation: Any) -> None:
     assert missed.auc == 0.0
     found.add(missed)
     assert found.auc == pytest.approx(0.25, abs=0.01)
+
+
+class OneHand:
+    """A detector that sees one hand in every picture, at given joints; in a given box, at the box's corner and nowhere else."""
+
+    points: np.ndarray
+
+    def __call__(self, images: list[np.ndarray]) -> list[HandBoxes]:
+        box = np.concatenate([self.points.min(0), self.points.max(0)])
+        keypoints = np.column_stack([self.points, np.ones(21)])
+        return [HandBoxes(box[None], np.ones(1, bool), np.ones(1), keypoints[None]) for _ in images]
+
+    def landmarks_in_boxes(self, image: np.ndarray, boxes: np.ndarray, is_right: np.ndarray) -> HandBoxes:
+        return HandBoxes(boxes, is_right, np.ones(1))
+
+
+def test_small_copies_know_where_their_joints_are(
+    ablation: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(1)
+    OneHand.points = rng.uniform((200, 120), (420, 330), (21, 2))
+    OneHand.points[0] = 300.25, 222.75
+    rows, columns = np.mgrid[0:480, 0:640]
+    spot = np.exp(-((columns - 300.25) ** 2 + (rows - 222.75) ** 2) / (2 * 14.0**2))
+    cv2.imwrite(str(tmp_path / "spot.png"), np.repeat((220 * spot[..., None]).astype(np.uint8), 3, -1))
+    (tmp_path / "broken.jpg").write_bytes(b"no picture")
+    monkeypatch.setattr(ablation.shrunk_hands, "MediapipeDetector", OneHand)
+    hands = ablation.shrunk_hands.small_hands_of(tmp_path)
+    assert [hand.sizes for hand in hands] == [sizes for sizes in ablation.shrunk_hands.SIZES for _ in range(2)]
+    for hand in hands:
+        assert 0.9 * hand.sizes[0] < hand.size < 1.1 * hand.sizes[1]
+        light = np.clip(hand.picture.rgb.astype(float).mean(-1) - 60, 0, None)  # above noise
+        y, x = np.mgrid[0 : light.shape[0], 0 : light.shape[1]]
+        np.testing.assert_allclose([(light * c).sum() / light.sum() for c in (x, y)], hand.truth[0], atol=0.5)
+    truths = {id(hand.picture): hand for hand in hands}
+
+    def way(given: list[Any], _cameras: Any, _found: Any) -> tuple[list[Any], float]:
+        shown = [truths[id(picture)] for picture in given]
+        off = [hand.truth + np.array([0.07 * hand.size, 0]) for hand in shown]
+        return [[ablation.ways.Answer(True, points, np.zeros((21, 3)), None)] for points in off], 0.0
+
+    way.title = "seven hundredths off"  # type: ignore[attr-defined]
+    lines = [line for line in ablation.shrunk_hands.table(hands, [way]) if line.startswith("| seven")]
+    assert len(lines) == 2
+    assert all(line.startswith("| seven hundredths off | 0.000 | 1.000 | 1.000 | 0.6") for line in lines)
