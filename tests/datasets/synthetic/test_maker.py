@@ -17,20 +17,8 @@ from hamer.datasets.synthetic.skin.bank import SkinBank
 from hamer.datasets.synthetic.vectors import projected
 from hamer.geometry.mirroring import mirror_points
 from hamer.hand_models.layer import HandModel
-from hamer.pipeline.reconstructor import load_hand_model
 
 COUNT = 12
-
-
-@pytest.fixture(scope="module")
-def hand_model() -> HandModel:
-    return load_hand_model("open")
-
-
-@pytest.fixture(scope="module")
-def skins(hand_model: HandModel) -> SkinBank:
-    """One bank for all: preparing it takes most of a maker's start."""
-    return SkinBank(hand_model.arrays, count=1)
 
 
 @pytest.fixture(scope="module")

@@ -19,19 +19,8 @@ from hamer.datasets.synthetic.skin.bank import SkinBank
 from hamer.datasets.synthetic.skin.tones import draw_tone
 from hamer.datasets.synthetic.truth import visible_joints
 from hamer.hand_models.layer import HandModel
-from hamer.pipeline.reconstructor import load_hand_model
 
 COUNT, SIDE = 40, 96
-
-
-@pytest.fixture(scope="module")
-def hand_model() -> HandModel:
-    return load_hand_model("open")
-
-
-@pytest.fixture(scope="module")
-def skins(hand_model: HandModel) -> SkinBank:
-    return SkinBank(hand_model.arrays, count=1)
 
 
 @pytest.fixture(scope="module")

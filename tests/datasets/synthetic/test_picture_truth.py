@@ -17,15 +17,9 @@ from hamer.datasets.synthetic.truth import (
 )
 from hamer.datasets.synthetic.vectors import projected
 from hamer.hand_models.layer import HandModel
-from hamer.pipeline.reconstructor import load_hand_model
 
 SIZE = 200
 MATRIX = np.array([[300.0, 0, 99.5], [0, 300.0, 99.5], [0, 0, 1]])
-
-
-@pytest.fixture(scope="module")
-def hand_model() -> HandModel:
-    return load_hand_model("open")
 
 
 @pytest.fixture(scope="module")
