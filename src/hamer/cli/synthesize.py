@@ -25,10 +25,10 @@ NNNNNN.data.pyd there is NNNNNN.parts.png: 0 no hand, 1 to 16 the hand's parts (
 hand.
 
 With the landmark model (fetched once) the annotation also says what it sees, `landmarks_2d` and `landmarks_3d`, for
-networks that are given its points; --no_landmarks leaves that out and is twice as fast.
+networks that are given its points; --no_landmarks leaves that out and is 1.7 times as fast.
 
 Picture number I of seed S is always the same, whatever --count and --processes. Interrupted, the same command continues; a
-larger --count adds to the folder. Count on some 18 pictures a second and core (35 with --no_landmarks), and 20 MB for a thousand.
+larger --count adds to the folder. Count on some 16 pictures a second and core (27 with --no_landmarks), and 20 MB for a thousand.
 
 examples:
   hamer data synthesize made --count 200 --sheet sheet.jpg
