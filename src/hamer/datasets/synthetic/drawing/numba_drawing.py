@@ -179,11 +179,12 @@ def _lit_shares(
 ) -> None:
     """How much of each light reaches the fragments, into `lit` (L, K)."""
     lit[:] = 1.0
+    casting = triangles.faces[triangles.casts]
     for light in np.flatnonzero(lights.casts):
         frame, texel = light_frame(triangles, projection, lights.directions[light], width, height)
         light_map = np.zeros((SHADOW_SIZE, SHADOW_SIZE), np.float32)
         u, v, w = np.ascontiguousarray((triangles.positions @ frame[:, :3].T + frame[:, 3]).T)
-        numba_zbuffer.fill(u, v, w, triangles.faces[triangles.casts], light_map, _NO_INDEX)
+        numba_zbuffer.fill(u, v, w, casting, light_map, _NO_INDEX)
         lit[light] = numba_lighting.shadows(
             pixels, position, normal, lights.directions[light], light_map, frame, texel, float(lights.softness[light])
         )

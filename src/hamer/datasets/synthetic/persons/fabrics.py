@@ -26,7 +26,7 @@ def skin(tone: Tone, rng: Generator, size: int = TEXELS) -> tuple[np.ndarray, np
     if rng.random() < 0.4:
         for row, column in rng.integers(2, size - 2, (int(rng.integers(2, 9)), 2)):
             colors[:, row : row + 2, column : column + 2] += 0.6 * SHADE[:, None, None]
-    return _image(colors), (1.5e-4 * pigment).astype(np.float32)
+    return image_of(colors), (1.5e-4 * pigment).astype(np.float32)
 
 
 def cloth(rng: Generator, size: int = TEXELS) -> tuple[np.ndarray, np.ndarray]:
@@ -48,6 +48,6 @@ def _noise(name: str, size: int, rng: Generator, zoom: tuple[float, float]) -> n
     return (fields.window(name, size, size, rng, zoom).astype(np.float32) - 127.5) / 51
 
 
-def _image(colors: np.ndarray) -> np.ndarray:
+def image_of(colors: np.ndarray) -> np.ndarray:
     """Log colours (3, S, S) to bytes (S, S, 3)."""
     return np.ascontiguousarray(np.moveaxis(to_srgb(colors), 0, -1))

@@ -6,13 +6,14 @@ Letters: S x S texture that fits `heads.head`, N layers of it.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 
 from hamer.datasets.synthetic.persons import heads
-from hamer.datasets.synthetic.persons.fabrics import skin_layers
-from hamer.datasets.synthetic.skin.tones import BLOOD, MELANIN, SHADE, Tone, log_srgb, to_srgb
+from hamer.datasets.synthetic.persons.fabrics import image_of, skin_layers
+from hamer.datasets.synthetic.skin.curves import smoothstep
+from hamer.datasets.synthetic.skin.tones import BLOOD, MELANIN, SHADE, Tone, log_srgb
 
 SIZE = 192
 _BEARDED, _MADE_UP = 0.6, 0.5  # shares of men with a beard or stubble, of women with lipstick
@@ -55,7 +56,7 @@ def paint(tone: Tone, hair: np.ndarray, is_man: bool, rng: np.random.Generator) 
     _blend(colors, layers.white, log_srgb((205, 194, 188)))
     _blend(colors, layers.iris, log_srgb(_IRISES[rng.integers(len(_IRISES))]))
     _blend(colors, layers.dark, log_srgb((26, 18, 16)))
-    return np.ascontiguousarray(np.moveaxis(to_srgb(colors), 0, -1)), (2e-4 * pigment).astype(np.float32)
+    return image_of(colors), (2e-4 * pigment).astype(np.float32)
 
 
 def _grow_beard(
@@ -83,9 +84,7 @@ def _layers() -> _Layers:
     x, y, z = np.moveaxis(place, -1, 0)
     ahead = z < 0
 
-    def bell(centre: tuple[float, float], wide: float, high: float) -> np.ndarray:
-        return ahead * np.exp(-(((np.abs(x) - centre[0]) / wide) ** 2) - ((y - centre[1]) / high) ** 2)
-
+    bell = partial(heads.bell, place, ahead)
     eye_x, eye_y = np.abs(x) - heads.EYES[0], y - heads.EYES[1]
     lid = np.maximum(1 - (eye_x / 0.0155) ** 2, 0)
     opened = ahead * _soft((0.0062 * lid - np.abs(eye_y + 0.0006)) / 0.0012) * (lid > 0)
@@ -114,5 +113,4 @@ def _layers() -> _Layers:
 
 def _soft(value: np.ndarray) -> np.ndarray:
     """0 below -1, 1 above 1, a smooth step between."""
-    t = np.clip(0.5 + 0.5 * value, 0, 1)
-    return t * t * (3 - 2 * t)
+    return smoothstep(-1.0, 1.0, value)

@@ -13,7 +13,7 @@ import numpy as np
 
 from hamer.datasets.synthetic.persons import fabrics, heads
 from hamer.datasets.synthetic.persons.parts import Painted, Part
-from hamer.datasets.synthetic.skin.tones import log_srgb, to_srgb
+from hamer.datasets.synthetic.skin.tones import log_srgb
 from hamer.datasets.synthetic.things.shapes import loft
 
 SIZE = 192
@@ -142,7 +142,7 @@ def _strands(color: np.ndarray, cut: _Cut, rng: np.random.Generator) -> Painted:
     roots = rng.uniform(-0.4, 0.1) * np.exp(-np.arange(SIZE) / 25)[:, None]
     light = (contrast * field + roots).astype(np.float32)
     colors = color.astype(np.float32)[:, None, None] + light * np.array([1.0, 1.05, 1.15], np.float32)[:, None, None]
-    return np.ascontiguousarray(np.moveaxis(to_srgb(colors), 0, -1)), (8e-4 * field).astype(np.float32)
+    return fabrics.image_of(colors), (8e-4 * field).astype(np.float32)
 
 
 @cache

@@ -6,7 +6,7 @@ Frame and units: see `parts.py`. Letters: R rings, K points around a ring, theta
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 
@@ -64,6 +64,12 @@ def points(t: np.ndarray, u: np.ndarray) -> np.ndarray:
     return np.stack(np.broadcast_arrays(x, y, z), -1)
 
 
+def bell(place: np.ndarray, ahead: np.ndarray, centre: tuple[float, float], wide: float, high: float) -> np.ndarray:
+    """A bump 0..1 over points `place` (..., 3) that are `ahead`: about a `centre` x, y, and about its mirror image."""
+    x, y = place[..., 0], place[..., 1]
+    return ahead * np.exp(-(((np.abs(x) - centre[0]) / wide) ** 2) - ((y - centre[1]) / high) ** 2)
+
+
 def head(face: Face) -> Shape:
     """The head and neck of a face."""
     place, bumps = _lattice()
@@ -94,16 +100,14 @@ def _lattice() -> tuple[np.ndarray, np.ndarray]:
     x, y, z = np.moveaxis(place, -1, 0)
     ahead = z < 0.02
 
-    def bell(centre: tuple[float, float], wide: float, high: float) -> np.ndarray:
-        return ahead * np.exp(-(((np.abs(x) - centre[0]) / wide) ** 2) - ((y - centre[1]) / high) ** 2)
-
+    at = partial(bell, place, ahead)
     bridge = np.clip((y - 0.100) / 0.060, 0, 1) * np.clip((0.172 - y) / 0.010, 0, 1)
     nose = 0.024 * bridge * np.exp(-((x / (0.008 + 0.007 * bridge)) ** 2)) * ahead
-    sockets = -0.009 * bell(EYES, 0.015, 0.010)
-    lips = 0.005 * (bell((0.0, 0.180), 0.018, 0.005) + bell((0.0, 0.193), 0.016, 0.006))
-    brow = 0.004 * bell((0.030, 0.099), 0.022, 0.006)
-    cheeks = 0.004 * bell((0.043, 0.142), 0.016, 0.018)
-    chin = 0.005 * bell((0.0, 0.214), 0.018, 0.010)
+    sockets = -0.009 * at(EYES, 0.015, 0.010)
+    lips = 0.005 * (at((0.0, 0.180), 0.018, 0.005) + at((0.0, 0.193), 0.016, 0.006))
+    brow = 0.004 * at((0.030, 0.099), 0.022, 0.006)
+    cheeks = 0.004 * at((0.043, 0.142), 0.016, 0.018)
+    chin = 0.005 * at((0.0, 0.214), 0.018, 0.010)
     forward = np.zeros((*x.shape, 3, 7))
     forward[..., 2, :6] = -np.stack([nose, sockets, lips, brow, cheeks, chin], -1)
     ears = np.exp(-(((z - 0.012) / 0.014) ** 2) - ((y - 0.130) / 0.026) ** 4)
