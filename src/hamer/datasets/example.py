@@ -14,6 +14,7 @@ import numpy as np
 
 from hamer.crops import affine, augmentation
 from hamer.crops.augmentation import Augmentation
+from hamer.crops.coarse import Coarseness
 from hamer.geometry.mirroring import mirror_axis_angle
 
 ExtremeCrop = Callable[..., tuple[float, float, float, float]]
@@ -42,7 +43,8 @@ class ExamplePlan:
 
     `matrix` (2, 3) float64: picture (mirrored picture where `flip`) to patch, px; `sigma` px: blur before sampling;
     `color_scale` (3,) R, G, B; keypoints_2d (K, 3) in patch widths, origin at the patch's centre; keypoints_3d (K, 4);
-    mano_params as in `Subject`, of the hand as the patch shows it; `rotation` of the crop, degrees.
+    mano_params as in `Subject`, of the hand as the patch shows it; `rotation` of the crop, degrees; `coarseness`: what
+    becomes of its pixels, None for nothing.
     """
 
     matrix: np.ndarray
@@ -53,6 +55,7 @@ class ExamplePlan:
     keypoints_3d: np.ndarray
     mano_params: dict[str, np.ndarray]
     rotation: float = 0.0
+    coarseness: Coarseness | None = None
 
 
 def plan_example(

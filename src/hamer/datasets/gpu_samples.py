@@ -25,7 +25,7 @@ from hamer.datasets.crop_settings import CropSettings
 from hamer.datasets.example import ExamplePlan
 
 MAX_LOAD = 2.0
-"""A window of more bytes than this many patches is warped by the worker."""
+"""A window of more bytes than this many patches is warped by the worker, as is what is made coarse."""
 
 CHUNK = 32
 """Hands that are warped at once on the device: each takes some 3 MB of positions and weights."""
@@ -65,7 +65,7 @@ class WindowCutter:
         )
         if x1 <= x0 or y1 <= y0:
             return Window(np.zeros((1, 1, 3), np.uint8), np.full((2, 2, size), -affine.WORKING_STEPS * 4, np.int32))
-        if (x1 - x0) * (y1 - y0) > MAX_LOAD * size * size:
+        if plan.coarseness is not None or (x1 - x0) * (y1 - y0) > MAX_LOAD * size * size:
             return self._warped(picture, mask, plan)
         pixels = picture[y0:y1, x0:x1]
         if mask is not None:

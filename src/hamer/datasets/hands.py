@@ -11,6 +11,7 @@ import io
 import random
 import zipfile
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 import cv2
@@ -18,6 +19,7 @@ import numpy as np
 
 from hamer.checkpoints.unpickling import load_pickle
 from hamer.crops.augmentation import Augmentation
+from hamer.crops.coarse import Coarseness
 from hamer.datasets import patch_pixels
 from hamer.datasets.crop_settings import CropSettings
 from hamer.datasets.example import ExamplePlan
@@ -151,6 +153,8 @@ class Hand:
         augment = cutter.settings.augment
         change = Augmentation() if augment is None else Augmentation.sample(augment, rng)
         plan = plan_tar_item(self.annotation, picture.shape[1], cutter.settings, change, rng)
+        if augment is not None:
+            plan = replace(plan, coarseness=Coarseness.sample(augment, rng))
         self._shape = (picture.shape[0], picture.shape[1])
         self._extra = extra_labels(self.annotation, parts, plan, self._shape, cutter.settings)
         self._cut = cutter.cut(picture, mask, plan)

@@ -31,6 +31,11 @@ def cut_patch(picture: np.ndarray, mask: np.ndarray | None, plan: ExamplePlan, s
     Returns:
         grey levels, uint8 where nothing is blurred, else floating.
     """
+    patch = _cut(picture, mask, plan, settings)
+    return patch if plan.coarseness is None else plan.coarseness(patch)
+
+
+def _cut(picture: np.ndarray, mask: np.ndarray | None, plan: ExamplePlan, settings: CropSettings) -> np.ndarray:
     size = (settings.size, settings.size)
     if plan.sigma > 0 or settings.border_mode != cv2.BORDER_CONSTANT:
         return _general_patch(with_mask(picture, mask), plan, settings)
