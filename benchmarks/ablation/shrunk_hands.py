@@ -53,7 +53,7 @@ class SmallHand:
 
 def small_hands_of(folder: Path, seed: int = 0) -> list[SmallHand]:
     """Small copies of the hands in a folder of photos that are seen clearly there; the same for the same folder and seed."""
-    detector = MediapipeDetector()
+    detector = MediapipeDetector(bodies=False)
     rng = np.random.default_rng(seed)
     hands: list[SmallHand] = []
     for path in list_pictures(folder):

@@ -111,6 +111,28 @@ class HandBoxes:
         """No hands."""
         return cls(np.zeros((0, 4)), np.zeros(0, bool), np.zeros(0))
 
+    def followed_by(self, others: HandBoxes) -> HandBoxes:
+        """These hands, then the `others`; NaN where only one of the two has keypoints."""
+
+        def joined(name: str) -> np.ndarray | None:
+            parts = [getattr(self, name), getattr(others, name)]
+            if parts[0] is None and parts[1] is None:
+                return None
+            rows = [
+                np.full((len(hands), 21, 3), np.nan) if part is None else part
+                for hands, part in zip((self, others), parts, strict=True)
+            ]
+            return np.concatenate(rows)
+
+        return HandBoxes(
+            np.concatenate([self.boxes, others.boxes]),
+            np.concatenate([self.is_right, others.is_right]),
+            np.concatenate([self.scores, others.scores]),
+            joined("keypoints_2d"),
+            joined("keypoints_3d"),
+            self.notes + others.notes,
+        )
+
     def __getitem__(self, index: Any) -> HandBoxes:
         """The hands that `index` (slice, integer array or boolean mask) selects."""
         points_2d = None if self.keypoints_2d is None else self.keypoints_2d[index]

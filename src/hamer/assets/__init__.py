@@ -5,10 +5,11 @@ Standard library only, so that it works before anything heavy is installed. The 
 
 from hamer.assets.downloads import Patience, download
 from hamer.assets.extraction import unpack_tar, unpack_zip
-from hamer.assets.fetching import Status, download_models, fetch, landmark_models, path_of, status
+from hamer.assets.fetching import Status, body_models, download_models, fetch, landmark_models, path_of, status
 from hamer.assets.files import Progress
 from hamer.assets.manifest import ASSETS, Asset, get_asset
 from hamer.assets.places import (
+    BodyModels,
     LandmarkModels,
     cache_dir,
     find_original,
@@ -20,10 +21,12 @@ from hamer.assets.places import (
 __all__ = [
     "ASSETS",
     "Asset",
+    "BodyModels",
     "LandmarkModels",
     "Patience",
     "Progress",
     "Status",
+    "body_models",
     "cache_dir",
     "download",
     "download_models",

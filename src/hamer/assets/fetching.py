@@ -14,8 +14,20 @@ from hamer.assets.downloads import FAIL_OVER, Patience, download
 from hamer.assets.files import DiskFullError, Progress, file_sha256
 from hamer.assets.installing import install_archive, install_file
 from hamer.assets.locking import locked
-from hamer.assets.manifest import LANDMARK, PALM, Asset, ByHand, Source, WebArchive, WebFile, Wheel, get_asset
-from hamer.assets.places import LandmarkModels, cache_dir, data_folder, is_offline, original_roots
+from hamer.assets.manifest import (
+    BODY_DETECTOR,
+    BODY_LANDMARKS,
+    LANDMARK,
+    PALM,
+    Asset,
+    ByHand,
+    Source,
+    WebArchive,
+    WebFile,
+    Wheel,
+    get_asset,
+)
+from hamer.assets.places import BodyModels, LandmarkModels, cache_dir, data_folder, is_offline, original_roots
 from hamer.assets.wheels import downloaded_wheel
 from hamer.errors import AssetError, UnsafeFileError
 
@@ -107,6 +119,12 @@ def landmark_models(progress: Progress | None = None) -> LandmarkModels:
         _log.warning("%s is damaged; fetching it again", paths[PALM].parent)
         paths = fetch("hand_landmarker", progress=progress, force=True)
     return LandmarkModels(palm=paths[PALM], landmark=paths[LANDMARK])
+
+
+def body_models(progress: Progress | None = None) -> BodyModels:
+    """The two TensorFlow Lite files of MediaPipe's pose landmarker, fetched if they are not there."""
+    paths = fetch("pose_landmarker", progress=progress)
+    return BodyModels(detector=paths[BODY_DETECTOR], landmarks=paths[BODY_LANDMARKS])
 
 
 def download_models(folder: str | os.PathLike[str] | None = None, *, progress: Progress | None = None) -> None:

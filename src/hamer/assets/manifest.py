@@ -170,6 +170,53 @@ HAND_LANDMARKER = Asset(
     ),
 )
 
+BODY_DETECTOR = "pose_landmarker/pose_detection.tflite"
+BODY_LANDMARKS = "pose_landmarker/pose_landmark_full.tflite"
+
+POSE_LANDMARKER = Asset(
+    name="pose_landmarker",
+    title="MediaPipe's pose detector and body landmark network",
+    licence="Apache-2.0 (Google; model card: BlazePose GHUM 3D)",
+    card=(
+        "Two TensorFlow Lite networks with float16 weights: persons in a 224x224 picture, and 33 landmarks of a body in a "
+        "256x256 crop. The search for hands follows arms with them to hands that are too small or too well gloved to be "
+        "found by themselves; without them it goes on, and finds fewer of those. The bundle's files are known by the "
+        "bundle's own hash."
+    ),
+    place="cache",
+    sources=(
+        WebArchive(
+            url="https://storage.googleapis.com/mediapipe-models/pose_landmarker/pose_landmarker_full/float16/1/"
+            "pose_landmarker_full.task",
+            size=9398198,
+            sha256="5134a3aad27a58b93da0088d431f366da362b44e3ccfbe3462b3827a839011b1",
+            members=(
+                Member(BODY_DETECTOR, "pose_detector.tflite"),
+                Member(BODY_LANDMARKS, "pose_landmarks_detector.tflite"),
+            ),
+        ),
+        Wheel(
+            requirement="mediapipe==0.10.21",
+            platform="manylinux_2_28_x86_64",
+            python_version="3.11",
+            members=(
+                Member(
+                    BODY_DETECTOR,
+                    "mediapipe/modules/pose_detection/pose_detection.tflite",
+                    size=2959046,
+                    sha256="9ba9dd3d42efaaba86b4ff0122b06f29c4122e756b329d89dca1e297fd8f866c",
+                ),
+                Member(
+                    BODY_LANDMARKS,
+                    "mediapipe/modules/pose_landmark/pose_landmark_full.tflite",
+                    size=6440512,
+                    sha256="e9a5c5cb17f736fafd4c2ec1da3b3d331d6edbe8a0d32395855aeb2cdfd64b9f",
+                ),
+            ),
+        ),
+    ),
+)
+
 _GOOGLE_DRIVE = "https://drive.usercontent.google.com/download?id={}&export=download&confirm=t"
 
 _DEMO_MEMBERS = (
@@ -351,6 +398,7 @@ ASSETS: dict[str, Asset] = {
     asset.name: asset
     for asset in (
         HAND_LANDMARKER,
+        POSE_LANDMARKER,
         HAMER_DEMO_DATA,
         MANO,
         VITDET,

@@ -37,6 +37,13 @@ class LandmarkModels(NamedTuple):
     landmark: Path
 
 
+class BodyModels(NamedTuple):
+    """The two files of MediaPipe's pose landmarker."""
+
+    detector: Path
+    landmarks: Path
+
+
 def _flag(variable: str) -> bool:
     return os.environ.get(variable, "").strip().lower() not in ("", "0", "no", "off", "false")
 

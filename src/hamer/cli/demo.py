@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -118,7 +119,7 @@ def _detector(args: argparse.Namespace) -> tuple[str, dict[str, Any]]:
             **threads, "precision": args.detector_precision, "flip_test": args.flip_test, "suppression": args.suppression,
             "person_score": args.person_score, "min_confidence": args.keypoint_score, "batch_size": args.batch_size,
         }  # fmt: skip
-    _fetch_landmark_models()
+    _fetch_models(bodies=args.effort != "fast")
     return name, {**threads, "effort": args.effort} | ({} if args.min_score is None else {"min_score": args.min_score})
 
 
@@ -196,15 +197,20 @@ def _note_idle(asked: dict[str, bool], reason: str) -> None:
         print(f"hamer demo: note: {', '.join(idle)} without effect: {reason}", file=sys.stderr)
 
 
-def _fetch_landmark_models() -> None:
+def _fetch_models(*, bodies: bool) -> None:
     """Fetch the detector's models now, where they are not here, so that the wait is seen."""
     from hamer import assets
     from hamer.cli.progress import DownloadBars
+    from hamer.errors import AssetError
 
     if not assets.status("hand_landmarker").present:
         print("fetching the landmark models, once (8 MB; 35 MB by way of the package index)")
         with DownloadBars() as bars:
             assets.landmark_models(bars)
+    if bodies and not assets.status("pose_landmarker").present and not assets.is_offline():
+        print("fetching the body models, once (9 MB; 35 MB by way of the package index)")
+        with DownloadBars() as bars, suppress(AssetError):  # the detector does without them, and says so
+            assets.body_models(bars)
 
 
 def _options(args: argparse.Namespace, reconstructor: HandReconstructor, outputs: Outputs) -> dict[str, Any]:

@@ -15,6 +15,7 @@ _EXAMPLES = """\
 examples:
   hamer fetch                                list what exists, what is here, and where
   hamer fetch hand_landmarker                the built-in hand detector's models (8 MB; `hamer demo` does it by itself)
+  hamer fetch pose_landmarker                its models of bodies (9 MB; likewise)
   hamer fetch hamer_demo_data                the original's weights (6.0 GB; goes on where it stopped, if it stops)
   hamer fetch mano                           how to get MANO, which needs a login and a licence
   hamer fetch mano --from mano_v1_2.zip      take MANO_RIGHT.pkl out of the file from its site

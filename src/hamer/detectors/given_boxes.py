@@ -132,7 +132,7 @@ class GivenBoxes:
             from hamer.detectors.mediapipe import MediapipeDetector
 
             try:
-                self._model = MediapipeDetector(threads=self._threads)
+                self._model = MediapipeDetector(threads=self._threads, bodies=False)
             except (AssetError, MissingExtraError) as error:
                 if self._landmarks == "always":
                     raise

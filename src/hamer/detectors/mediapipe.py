@@ -8,6 +8,7 @@ al. 2020, arXiv:2006.10214).
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
@@ -16,6 +17,8 @@ from typing import Literal
 import numpy as np
 
 from hamer import assets
+from hamer.detectors.arm_ends import ArmEnds, arm_ends
+from hamer.detectors.bodies import Bodies, BodySearch
 from hamer.detectors.handedness import settle_sides
 from hamer.detectors.joints_of_landmarks import joints_of_landmarks
 from hamer.detectors.landmarks import Guesses, LandmarkModel
@@ -24,9 +27,12 @@ from hamer.detectors.palm import PalmDetector, Palms
 from hamer.detectors.pictures import check_pictures, well_exposed
 from hamer.detectors.regions import COLOR, GREY, Pyramid, Regions, regions_from_keypoints, regions_from_palms
 from hamer.detectors.scoring import hand_scores, joint_confidences
-from hamer.detectors.search import EFFORTS, tiles, windows, worth_looking
+from hamer.detectors.search import EFFORTS, body_tiles, tiles, windows, worth_looking
+from hamer.errors import AssetError
 from hamer.geometry.boxes import boxes_from_keypoints, coverage_matrix
 from hamer.structures import HandBoxes
+
+logger = logging.getLogger(__name__)
 
 EffortName = Literal["fast", "normal", "thorough"]
 
@@ -48,6 +54,8 @@ _WINDOW_OF_HAND, _MOST_RATIO, _COVERED = 2.0, 2.5, 0.3
 _TOLD = 30
 #: Sightings from which a palm is looked at larger and smaller before it is given up, and by how much.
 _WELL_SIGHTED, _OTHER_ZOOMS = 20, (0.7, 1.5)
+#: Sightings of a palm that an arm is worth; sizes that its hand can seem to have, in lengths of a stretched one.
+_ARM, _SIZES_AT_ARM = 20, (0.25, 1.6)
 #: Colours are kept unless the hand is seen this much better without them.
 _GREY_IS_BETTER = 0.1
 
@@ -64,6 +72,9 @@ class MediapipeDetector:
             seen in 27 varied pictures without hands.
         max_hands: keep the best so many; None for all.
         threads: worker threads; None for all cores, at most 8.
+        bodies: follow arms to hands too, unless effort is "fast" (`hamer.assets.body_models`). A small hand that only its
+            arm shows has a box and a side, and NaN for joints. Where those networks cannot be fetched, a warning says so
+            and the search goes on without.
         palm_model, landmark_model: files of the networks; None fetches them (`hamer.assets.landmark_models`).
 
     Raises:
@@ -79,6 +90,7 @@ class MediapipeDetector:
         min_score: float | None = None,
         max_hands: int | None = None,
         threads: int | None = None,
+        bodies: bool = True,
         palm_model: str | Path | None = None,
         landmark_model: str | Path | None = None,
     ) -> None:
@@ -91,6 +103,7 @@ class MediapipeDetector:
         self.min_first_score = _MIN_FIRST_SCORE if min_score is None else float(min_score)
         self._palms = PalmDetector(palm_model, threads=threads)
         self._landmarks = LandmarkModel(landmark_model, threads=threads)
+        self._bodies = _body_search(threads) if bodies and self.effort.body_tiles else None
 
     def __call__(self, images: Sequence[np.ndarray]) -> list[HandBoxes]:
         """Hands of each RGB uint8 picture (H, W, 3), best first, with joints in the picture and in 3D."""
@@ -103,8 +116,11 @@ class MediapipeDetector:
 
     def candidates(self, image: np.ndarray) -> Consensus:
         """Everything in a picture that could be a hand, unmerged duplicates removed, however low its score."""
-        height, width = image.shape[:2]
         picture = Pyramid(well_exposed(image))
+        return self._candidates(picture, self._arm_ends(picture))
+
+    def _candidates(self, picture: Pyramid, ends: ArmEnds) -> Consensus:
+        height, width = picture.image.shape[:2]
         places = tiles(width, height, self.effort)
         places = places[worth_looking(picture.image, places)]
         found, _ = self._palms(picture, places, self.effort.least_palm)
@@ -114,16 +130,40 @@ class MediapipeDetector:
         palms, support = palms[best], support[best]
         guesses, support = self._follow(picture, palms, support)
         swept, sightings = self._sweep(picture, guesses)
-        every = guesses.followed_by(swept)
-        first, support = unite(every, np.concatenate([support, sightings]))
+        every, support = guesses.followed_by(swept), np.concatenate([support, sightings])
+        led, told = self._at_arm_ends(picture, ends, every)
+        every = every.followed_by(led)
+        first, support = unite(every, np.concatenate([support, told]))
         return merge_hands(self._look_again(picture, every[first], support))
 
     def _one(self, image: np.ndarray) -> HandBoxes:
-        hands = self.candidates(image)
+        picture = Pyramid(well_exposed(image))
+        ends = self._arm_ends(picture)
+        hands = self._candidates(picture, ends)
         hands = settle_sides(hands[self._kept(hands)][: self.max_hands])
-        if not len(hands):
-            return HandBoxes.empty()
-        return _hand_boxes(hands, hands.right > 0.5)
+        hidden = ends.hidden(hands.points, self.min_score)
+        seen = _hand_boxes(hands, hands.right > 0.5) if len(hands) else HandBoxes.empty()
+        return seen if not len(hidden) else seen.followed_by(hidden)[: self.max_hands]
+
+    def _arm_ends(self, picture: Pyramid) -> ArmEnds:
+        """Where arms end, if bodies are looked for."""
+        height, width = picture.image.shape[:2]
+        if self._bodies is None:
+            return arm_ends(Bodies.empty(), width, height)
+        return arm_ends(self._bodies(picture, body_tiles(width, height, self.effort)), width, height)
+
+    def _at_arm_ends(self, picture: Pyramid, ends: ArmEnds, known: Guesses) -> tuple[Guesses, np.ndarray]:
+        """What the landmark model sees where arms end that lead to no `known` hand, and the sightings that it is worth."""
+        sure = known.points[known.presence > _CERTAIN]
+        ends = ends[~np.any(ends.led_to(sure), axis=1)]
+        first, *others = [self._landmarks(picture, regions) for regions in ends.regions()]
+        for look in others:
+            first = _replaced(first, np.ones(len(ends), bool), look)
+        guesses = self._refined(picture, self._refined(picture, first))
+        ratio = guesses.sizes() / np.maximum(ends.lengths, 1.0)
+        alike = (ratio > _SIZES_AT_ARM[0]) & (ratio < _SIZES_AT_ARM[1])
+        there = ends.led_to(guesses.points).diagonal() & alike & (guesses.presence > _LEAST_PRESENCE)
+        return guesses[there], np.full(int(there.sum()), _ARM)
 
     def _kept(self, hands: Consensus) -> np.ndarray:
         """Which (N,) of the candidates are given: all from `min_score`, else perhaps the best one.
@@ -246,6 +286,14 @@ class MediapipeDetector:
                 worth = np.maximum(worth, value)
         assert best is not None
         return best
+
+
+def _body_search(threads: int | None) -> BodySearch | None:
+    try:
+        return BodySearch(*assets.body_models(), threads=threads)
+    except AssetError as error:
+        logger.warning("arms are not followed to small hands: %s", error)
+        return None
 
 
 def _hand_boxes(hands: Consensus, sides: np.ndarray, boxes: np.ndarray | None = None) -> HandBoxes:

@@ -15,6 +15,7 @@ import numpy as np
 
 from hamer.detectors.litert import LiteRTNetwork
 from hamer.detectors.regions import Pyramid, Regions
+from hamer.detectors.ssd_anchors import anchor_centres, probabilities
 
 SIDE = 192
 #: Strides of the detector's output layers and how many anchors each cell carries.
@@ -39,14 +40,8 @@ class Palms:
 
 @lru_cache(maxsize=1)
 def anchors() -> np.ndarray:
-    """Anchor centres (2016, 2), x and y in 0..1: row by row, layer by layer, all of unit size."""
-    layers = []
-    for stride, per_cell in _LAYERS:
-        cells = SIDE // stride
-        rows, columns = np.mgrid[0:cells, 0:cells]
-        centers = np.stack([columns, rows], -1).reshape(-1, 2)
-        layers.append(np.repeat((centers + 0.5) / cells, per_cell, axis=0))
-    return np.concatenate(layers).astype(np.float32)
+    """Anchor centres (2016, 2), x and y in 0..1."""
+    return anchor_centres(SIDE, _LAYERS)
 
 
 def decode(raw: np.ndarray, logits: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -55,8 +50,7 @@ def decode(raw: np.ndarray, logits: np.ndarray) -> tuple[np.ndarray, np.ndarray,
     `raw` (..., A, 18): centre x, y, width, height and seven keypoints as offsets from the anchor in input pixels;
     `logits` (..., A) or (..., A, 1).
     """
-    logits = logits.reshape(raw.shape[:-1])
-    scores = 1 / (1 + np.exp(-np.clip(logits, -100, 100).astype(np.float64)))
+    scores = probabilities(logits.reshape(raw.shape[:-1]))
     values = raw / SIDE
     centers = values[..., :2] + anchors()
     keypoints = values[..., 4:].reshape(*raw.shape[:-1], _KEYPOINTS, 2) + anchors()[:, None]

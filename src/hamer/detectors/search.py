@@ -21,7 +21,8 @@ class Effort:
     cost; the best `color_palms` are followed with and without colours, the others only without, which shows gloves and
     skin; `agreement`: ways (mirrored, turned in degrees, enlarged) to look again at a hand to see whether its joints
     stay; `density`: how often a place is looked at on one level, in units of effort "normal"; `windows`: sides, as
-    parts of the longer side, of the squares in which the landmark model looks for hands whose palm is not seen.
+    parts of the longer side, of the squares in which the landmark model looks for hands whose palm is not seen;
+    `body_tiles`: likewise of the squares in which bodies are looked for.
     """
 
     finest: float
@@ -35,6 +36,7 @@ class Effort:
     agreement: tuple[tuple[bool, float, float], ...]
     density: float
     windows: tuple[float, ...]
+    body_tiles: tuple[float, ...]
 
 
 _PLAIN, _BRIGHTENED, _INVERTED = ((False, 0.0, tone) for tone in (COLOR, BRIGHT, NEGATIVE))
@@ -54,6 +56,7 @@ EFFORTS = {
         agreement=((True, 0.0, 1.0),),
         density=0.5,
         windows=(),
+        body_tiles=(),
     ),
     "normal": Effort(
         finest=0.1,
@@ -67,6 +70,7 @@ EFFORTS = {
         agreement=((True, 0.0, 1.0), (False, 20.0, 1.0), (False, -20.0, 1.0), (True, 0.0, 1.2)),
         density=1.0,
         windows=(0.6, 0.42, 0.3),
+        body_tiles=(1.0, 0.6, 0.36),
     ),
     "thorough": Effort(
         finest=0.066,
@@ -87,6 +91,7 @@ EFFORTS = {
         ),
         density=2.0,
         windows=(0.6, 0.42, 0.3, 0.21),
+        body_tiles=(1.0, 0.6, 0.36, 0.22),
     ),
 }
 
@@ -118,8 +123,7 @@ def tiles(width: int, height: int, effort: Effort) -> Regions:
     """All tiles of a picture, in all the ways in which they are looked at."""
     parts = []
     for level, side in enumerate(tile_sizes(width, height, effort)):
-        x, y = np.meshgrid(_stops(width, side, effort.overlap), _stops(height, side, effort.overlap))
-        plain = Regions.of(np.stack([x.ravel(), y.ravel()], -1), np.full(x.size, side))
+        plain = _grid(width, height, side, effort.overlap)
         views = effort.views if level < _COARSE_LEVELS else effort.fine_views
         parts += [plain.changed(mirror=mirror, turn=np.deg2rad(turn), tone=tone) for mirror, turn, tone in views]
     return Regions.concatenate(parts)
@@ -140,6 +144,22 @@ def windows(width: int, height: int, effort: Effort) -> Regions:
         plain = Regions.of(np.stack([x.ravel(), y.ravel()], -1), np.full(x.size, side))
         parts += [plain.changed(turn=np.deg2rad(turn)) for turn in (0.0, 90.0, 180.0, 270.0)]
     return Regions.concatenate(parts)
+
+
+#: Overlap of neighbouring tiles in which bodies are looked for: a body is longer than a palm.
+_BODY_OVERLAP = 0.4
+
+
+def body_tiles(width: int, height: int, effort: Effort) -> Regions:
+    """Squares in which bodies are looked for, from the whole picture downwards."""
+    return Regions.concatenate(
+        [_grid(width, height, size * max(width, height), _BODY_OVERLAP) for size in effort.body_tiles]
+    )
+
+
+def _grid(width: int, height: int, side: float, overlap: float) -> Regions:
+    x, y = np.meshgrid(_stops(width, side, overlap), _stops(height, side, overlap))
+    return Regions.of(np.stack([x.ravel(), y.ravel()], -1), np.full(x.size, side))
 
 
 #: A tile whose grey values (0..255) vary less than this shows sky, wall or floor.

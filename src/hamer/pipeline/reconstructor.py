@@ -257,7 +257,7 @@ class HandReconstructor:
         if hasattr(self.detector, "landmarks_in_boxes"):
             return self.detector
         if self._own_landmarker is None:
-            self._own_landmarker = load_hands("mediapipe")
+            self._own_landmarker = load_hands("mediapipe", bodies=False)
         return self._own_landmarker
 
     def _reconstruct(
