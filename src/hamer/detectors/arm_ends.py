@@ -38,7 +38,7 @@ from the wrist to there: medians over hands that are seen clearly."""
 _REACH = 0.6
 """Distance in lengths of the hand between two points that may be one wrist."""
 
-_LEAST_ALONE, _LEAST_LENGTH, _MOST_LENGTH, _SAME = 0.6, 12.0, 64.0, 0.3
+_LEAST_ALONE, _LEAST_LENGTH, _MOST_LENGTH, _SAME = 0.5, 12.0, 64.0, 0.3
 """Of a hand that only its arm shows: score, px; overlap (IoU) with another that makes them one."""
 
 _VIEWS = (2.0, 2.8)  # sides of the regions that are looked at, in lengths of the hand
