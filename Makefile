@@ -14,12 +14,14 @@ TORCH ?= torch==2.13.0
 .PHONY: demo test test-all check benchmarks clean
 
 demo: $(VENV)/.installed
-	$(BIN)/hamer fetch hand_landmarker pose_landmarker
+	$(BIN)/hamer fetch hand_landmarker
+	-$(BIN)/hamer fetch pose_landmarker
 	$(BIN)/hamer demo --img_folder "$(IMAGES)" --out_folder "$(OUT)" --side_view --save_mesh --html
 	@echo "Open $(OUT)/ : NAME_all.jpg shows all hands, NAME.html turns them in 3D, docs/formats.md explains the rest."
 
 test: $(VENV)/.installed-dev
-	$(BIN)/hamer fetch hand_landmarker pose_landmarker
+	$(BIN)/hamer fetch hand_landmarker
+	-$(BIN)/hamer fetch pose_landmarker
 	$(BIN)/python -m pytest -m "not slow"
 
 test-all: $(VENV)/.installed-dev

@@ -77,7 +77,7 @@ def photos_of(path: Path, *, effort: str, cache: Path | None) -> list[Photo]:
     photos = []
     for entry in json.loads(path.read_text(encoding="utf-8")):
         picture = read_picture(path.parent / entry["file"])
-        kept = None if cache is None else cache / f"{Path(entry['file']).stem}-{effort}.npz"
+        kept = None if cache is None else cache / f"{Path(entry['file']).stem}-{effort}-arms.npz"
         if kept is not None and kept.is_file():
             found, seconds = _read(kept)
         else:

@@ -59,7 +59,7 @@ def demo(tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch) -> Demo:
         return [known_hand() if image.size > 3 else HandBoxes.empty() for image in images]
 
     monkeypatch.setattr(reconstructor, "load_hands", lambda *_a, **_k: find)
-    monkeypatch.setattr("hamer.cli.demo._fetch_landmark_models", lambda: None)
+    monkeypatch.setattr("hamer.cli.demo._fetch_models", lambda **_: False)
 
     def run(*flags: object) -> int:
         places = ["--img_folder", str(source), "--out_folder", str(tmp_path / "out"), "--checkpoint", "none"]

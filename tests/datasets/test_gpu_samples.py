@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -9,9 +11,10 @@ import pytest
 import torch
 
 from hamer.crops.augmentation import Augmentation
+from hamer.crops.coarse import Coarseness
 from hamer.datasets.crop_settings import CropSettings
 from hamer.datasets.gpu_samples import WindowCutter, WindowWarp, collate_windows
-from hamer.datasets.hands import PatchCutter
+from hamer.datasets.hands import Hand, PatchCutter
 from hamer.datasets.tar_items import plan_tar_item
 
 DEVICES = [
@@ -52,6 +55,8 @@ def test_equal_to_the_workers_crops(device: str) -> None:
         picture = rng.integers(0, 256, (height, width, 3), np.uint8)
         mask = rng.random((height, width)) < 0.7 if number % 3 == 0 else None
         plan = plan_tar_item(annotation(rng, width, height), width, settings, changes(rng, number))
+        if number % 8 == 5:
+            plan = replace(plan, coarseness=Coarseness(side=20, noise=5.0, quality=60, seed=number))
         expected.append(exact.finish(exact.cut(picture, mask, plan), plan))
         items.append(windows.finish(windows.cut(picture, mask, plan), plan))
         warped += items[-1]["window"].pixels.shape[:2] == (96, 96)
@@ -64,6 +69,25 @@ def test_equal_to_the_workers_crops(device: str) -> None:
         # float32 sums of bytes with weights of 1/1024 are exact, and the rest is done in the worker's order
         np.testing.assert_array_equal(result[name].cpu().numpy(), np.stack([e[name] for e in expected]), err_msg=name)
     assert set(result) == {"img", "mask"}
+
+
+@pytest.mark.parametrize("rate", [0.0, 1.0])
+def test_the_configuration_makes_crops_coarse(rate: float) -> None:
+    rng = np.random.default_rng(0)
+    picture = rng.integers(0, 256, (200, 200, 3), np.uint8)
+    still = dict.fromkeys(("SCALE_FACTOR", "ROT_FACTOR", "TRANS_FACTOR", "COLOR_SCALE", "ROT_AUG_RATE"), 0.0)
+    augment = SimpleNamespace(
+        **still, DO_FLIP=False, FLIP_AUG_RATE=0.0, EXTREME_CROP_AUG_RATE=0.0, COARSE_RATE=rate, COARSE_SIDES=[12, 12]
+    )
+    settings = CropSettings(size=96, augment=augment)
+    place = {"center": np.array([100.0, 100.0]), "scale": np.array([0.9, 0.9])}
+    said = annotation(rng, 200, 200) | place | {"has_hand_pose": 1.0, "has_betas": 1.0}
+    hand = Hand(SimpleNamespace(hands=[], key="k"), said, 0, seed=1)  # type: ignore[arg-type]
+    hand.cut(picture, None, PatchCutter(settings))
+    item = hand.item(PatchCutter(settings))
+    assert item is not None
+    steps = np.abs(np.diff(item["img"][0], axis=1)).mean() / item["img"][0].std()
+    assert (steps < 0.3) == (rate == 1.0)  # noise of a pixel each is gone
 
 
 def test_a_batch_without_windows_is_handed_through() -> None:

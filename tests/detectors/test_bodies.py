@@ -12,7 +12,7 @@ import pytest
 
 from hamer import assets
 from hamer.detectors.bodies import Bodies, BodySearch, anchors
-from hamer.detectors.mediapipe import MediapipeDetector
+from hamer.detectors.mediapipe import MediapipeDetector, _body_models
 from hamer.detectors.regions import Pyramid
 from hamer.detectors.search import EFFORTS, body_tiles
 from hamer.errors import AssetError
@@ -81,6 +81,7 @@ def test_gloves_of_a_skier_are_found_at_the_ends_of_her_arms(
     assert len(without) == 0
     assert sorted(hands.is_right.tolist()) == [False, True]
     assert hands.keypoints_2d is not None
+    assert hands.notes == ("of 2 of the hands found only the arm is seen",)
     annotated = next(p for p in json.loads((photos / "photos.json").read_text()) if p["file"] == SKIER)
     box = np.array([annotated["hands"][0]["box"]], float)
     assert iou_matrix(box, hands.boxes[hands.is_right].astype(float))[0, 0] > 0.3
@@ -96,14 +97,25 @@ def test_without_the_networks_the_search_goes_on_and_says_so(
         raise AssetError("no network here: hamer fetch pose_landmarker")
 
     monkeypatch.setattr(assets, "body_models", nothing)
+    _body_models.cache_clear()
     with caplog.at_level(logging.WARNING):
         detector = MediapipeDetector(palm_model=models[0], landmark_model=models[1])
     assert "arms are not followed to small hands: no network here: hamer fetch pose_landmarker" in caplog.text
+    assert not detector.follows_arms
     (hands,) = detector([hand_picture])
     assert len(hands) == 1
+    MediapipeDetector(palm_model=models[0], landmark_model=models[1])
+    assert caplog.text.count("arms are not followed") == 1  # and it is not asked for again
+    _body_models.cache_clear()
+
+
+def test_other_networks_are_refused(models: tuple[Path, Path]) -> None:
+    with pytest.raises(AssetError, match="must take 224x224 pictures and give 27048 and 2254 numbers"):
+        BodySearch(*models)
 
 
 def test_effort_fast_needs_no_body_models(models: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(assets, "body_models", lambda: pytest.fail("fetched"))
+    _body_models.cache_clear()
     MediapipeDetector(effort="fast", palm_model=models[0], landmark_model=models[1])
     MediapipeDetector(bodies=False, palm_model=models[0], landmark_model=models[1])

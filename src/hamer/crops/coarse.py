@@ -39,6 +39,8 @@ class Coarseness:
     def sample(cls, config: Any, rng: random.Random | None = None) -> Coarseness | None:
         """A random draw, None for a crop that stays as it is; draws nothing where the rate is absent or 0.
 
+        Training from tars draws it (`hamer.datasets.hands`); the original's functions and data sets do not know it.
+
         Args:
             config: DATASETS.CONFIG of the configuration: COARSE_RATE, and COARSE_SIDES, the least and the most px that a
                 coarse crop's side holds; in between all octaves are as likely.

@@ -63,9 +63,11 @@ class WindowCutter:
         (x0, y0, x1, y1), inverse = patch_window(
             plan.matrix, (size, size), (picture.shape[0], picture.shape[1]), mirrored=plan.flip
         )
+        if plan.coarseness is not None:
+            return self._warped(picture, mask, plan)
         if x1 <= x0 or y1 <= y0:
             return Window(np.zeros((1, 1, 3), np.uint8), np.full((2, 2, size), -affine.WORKING_STEPS * 4, np.int32))
-        if plan.coarseness is not None or (x1 - x0) * (y1 - y0) > MAX_LOAD * size * size:
+        if (x1 - x0) * (y1 - y0) > MAX_LOAD * size * size:
             return self._warped(picture, mask, plan)
         pixels = picture[y0:y1, x0:x1]
         if mask is not None:

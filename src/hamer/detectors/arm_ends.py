@@ -32,8 +32,8 @@ _HALF_SPREAD = 0.3
 """Disagreement of several looks at a hand's place, in its lengths, at which half of what is sure is lost."""
 
 _BOX, _BEYOND = 0.8, 0.2
-"""Side of a hand's box in lengths of a stretched hand, and how far beyond the middle of the palm it lies, in parts of the way
-from the wrist to there: medians over hands that are seen clearly."""
+"""Side of a hand's box in lengths of a stretched hand, and how far beyond the base of the middle finger its centre lies, in
+parts of the way from the wrist to there: medians over hands that are seen clearly."""
 
 _REACH = 0.6
 """Distance in lengths of the hand between two points that may be one wrist."""
@@ -48,9 +48,9 @@ _VIEWS = (2.0, 2.8)  # sides of the regions that are looked at, in lengths of th
 class ArmEnds:
     """N hands that bodies must have.
 
-    `wrists`, `middles` (N, 2) px: the wrist, and between the bases of index and little finger; `forearms` (N, 2) px from the
-    elbow to the wrist; `lengths` (N,) px of a stretched hand there; `is_right` (N,); `scores` (N,) that the body is there and
-    its hand not hidden.
+    `wrists`, `middles` (N, 2) px: the wrist, and the base of the middle finger, a third of the way from index to little
+    finger; `forearms` (N, 2) px from the elbow to the wrist; `lengths` (N,) px of a stretched hand there; `is_right` (N,);
+    `scores` (N,) that the body is there and its hand not hidden.
     """
 
     wrists: np.ndarray

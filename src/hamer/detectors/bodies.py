@@ -17,12 +17,14 @@ import numpy as np
 from hamer.detectors.litert import LiteRTNetwork
 from hamer.detectors.regions import Pyramid, Regions, upward_angle
 from hamer.detectors.ssd_anchors import anchor_centres, probabilities
+from hamer.errors import AssetError
 
 N_POINTS = 33
 """BlazePose's topology: 11 to 16 shoulders, elbows, wrists, 17 to 22 little finger, index and thumb, left before right."""
 
 _DETECTOR_SIDE, _LANDMARK_SIDE = 224, 256
 _LAYERS = ((8, 2), (16, 2), (32, 6))
+_PER_ANCHOR = 12  # a box and the keypoints
 _DETECTOR_KEYPOINTS = 4  # middle of the hips, a point of the circle around the body, and two of the upper body alone
 _LANDMARKS, _PER_LANDMARK = 39, 5  # 33, two that say where to look next, four unused; x, y, z, visibility, presence
 _NEXT_CENTRE, _NEXT_CIRCLE = 33, 34
@@ -30,12 +32,8 @@ _ROOM = 1.25  # side of the region over the diameter of the circle
 
 _LEAST_DETECTION, _LEAST_FIRST, _LEAST_BODY = 0.3, 0.2, 0.5
 """Scores from which a sighting is followed, from which it is looked at a second time, and from which it is a body."""
-_LOOKS = (
-    (False, 1.0),
-    (True, 1.0),
-    (False, 1.2),
-    (True, 0.9),
-)  # mirrored, enlarged: a body keeps its joints in place, other things do not
+_LOOKS = ((False, 1.0), (True, 1.0), (False, 1.2), (True, 0.9))
+"""Mirrored, enlarged: a body keeps its joints in place, what was taken for one does not."""
 _MIRRORED = (0, 4, 5, 6, 1, 2, 3, 8, 7, 10, 9, *(i + 1 - 2 * (i % 2 == 0) for i in range(11, N_POINTS)))
 _MOST_BODIES = 24  # followed in one picture, which bounds the time that a crowd can cost
 _SAME_SIGHTING, _SAME_BODY = 0.5, 0.2  # mean distance of keypoints over the circle's radius, and over the body's extent
@@ -87,6 +85,13 @@ class BodySearch:
     def __init__(self, detector: str | Path, landmarks: str | Path, *, threads: int | None = None) -> None:
         self._detector = LiteRTNetwork(detector, threads=threads)
         self._landmarks = LiteRTNetwork(landmarks, threads=threads)
+        _check(self._detector, _DETECTOR_SIDE, (len(anchors()) * _PER_ANCHOR, len(anchors())))
+        _check(self._landmarks, _LANDMARK_SIDE, (_LANDMARKS * _PER_LANDMARK, 1))
+
+    def warm_up(self, picture: Pyramid, places: Regions) -> None:
+        """Run both networks on the tiles, whatever they show."""
+        self._sightings(picture, places)
+        self._look(picture, places)
 
     def __call__(self, picture: Pyramid, places: Regions) -> Bodies:
         """The persons that the tiles `places` show."""
@@ -105,7 +110,7 @@ class BodySearch:
         outputs = self._detector.run(
             lambda i=i: picture.cut(places, i, _DETECTOR_SIDE, cv2.BORDER_CONSTANT) * 2 - 1 for i in range(len(places))
         )
-        raw, logits = sorted(outputs, key=lambda output: -output.shape[-1])
+        raw, logits = (_output(outputs, len(anchors()) * numbers) for numbers in (_PER_ANCHOR, 1))
         scores = probabilities(logits[..., 0])
         tile, anchor = np.nonzero(scores > _LEAST_DETECTION)
         keypoints = (
@@ -132,6 +137,15 @@ class BodySearch:
             scores.reshape(-1).astype(np.float64),
         )
         return bodies, points[:, [_NEXT_CENTRE, _NEXT_CIRCLE]]
+
+
+def _check(network: LiteRTNetwork, side: int, sizes: tuple[int, int]) -> None:
+    given = [math.prod(shape) for shape in network.output_shapes]
+    if network.input_shape != (side, side, 3) or not set(sizes) <= set(given):
+        raise AssetError(
+            f"{network.path} must take {side}x{side} pictures and give {sizes[0]} and {sizes[1]} numbers, but takes "
+            f"{network.input_shape} and gives {given}; delete it to fetch it anew"
+        )
 
 
 def _around(circles: np.ndarray) -> Regions:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import product
 from pathlib import Path
 from typing import Literal
@@ -68,8 +69,8 @@ class MediapipeDetector:
             "normal": hands from about 1/40 of the picture's longer side; "thorough": smaller ones still, and every
             orientation, several times the cost.
         min_score: hands below are left out; scores are probabilities of being a hand, fitted on pictures with and
-            without hands. None: 0.4, or 0.15 for the only hand of a picture if its palm was sighted often; so none was
-            seen in 27 varied pictures without hands.
+            without hands; of hands whose arm alone is seen they are not fitted, and count from 0.5. None: 0.4, or 0.15 for
+            the only hand of a picture if its palm was sighted often; so none was seen in 27 varied pictures without hands.
         max_hands: keep the best so many; None for all.
         threads: worker threads; None for all cores, at most 8.
         bodies: follow arms to hands too, unless effort is "fast" (`hamer.assets.body_models`). A small hand that only its
@@ -106,13 +107,21 @@ class MediapipeDetector:
         self._bodies = _body_search(threads) if bodies and self.effort.body_tiles else None
 
     def __call__(self, images: Sequence[np.ndarray]) -> list[HandBoxes]:
-        """Hands of each RGB uint8 picture (H, W, 3), best first, with joints in the picture and in 3D."""
+        """Hands of each RGB uint8 picture (H, W, 3), best first, with joints in the picture and in 3D; those of arms alone last."""
         return [self._one(image) for image in check_pictures(images)]
 
+    @property
+    def follows_arms(self) -> bool:
+        """Whether bodies are looked for."""
+        return self._bodies is not None
+
     def warm_up(self) -> None:
-        """Run both networks once, so that the first picture is not timed with their set-up."""
-        self([np.zeros((64, 64, 3), np.uint8)])
-        self.landmarks_in_boxes(np.zeros((64, 64, 3), np.uint8), np.array([[0.0, 0.0, 64.0, 64.0]]))
+        """Run the networks once, so that the first picture is not timed with their set-up."""
+        picture, whole = Pyramid(np.zeros((64, 64, 3), np.uint8)), Regions.of([[32.0, 32.0]], [64.0])
+        self._palms(picture, whole, self.effort.least_palm)
+        self._landmarks(picture, whole)
+        if self._bodies is not None:
+            self._bodies.warm_up(picture, whole)
 
     def candidates(self, image: np.ndarray) -> Consensus:
         """Everything in a picture that could be a hand, unmerged duplicates removed, however low its score."""
@@ -142,6 +151,8 @@ class MediapipeDetector:
         hands = self._candidates(picture, ends)
         hands = settle_sides(hands[self._kept(hands)][: self.max_hands])
         hidden = ends.hidden(hands.points, self.min_score)
+        if len(hidden):
+            hidden.notes = (f"of {len(hidden)} of the hands found only the arm is seen",)
         seen = _hand_boxes(hands, hands.right > 0.5) if len(hands) else HandBoxes.empty()
         return seen if not len(hidden) else seen.followed_by(hidden)[: self.max_hands]
 
@@ -155,13 +166,16 @@ class MediapipeDetector:
     def _at_arm_ends(self, picture: Pyramid, ends: ArmEnds, known: Guesses) -> tuple[Guesses, np.ndarray]:
         """What the landmark model sees where arms end that lead to no `known` hand, and the sightings that it is worth."""
         sure = known.points[known.presence > _CERTAIN]
-        ends = ends[~np.any(ends.led_to(sure), axis=1)]
-        first, *others = [self._landmarks(picture, regions) for regions in ends.regions()]
-        for look in others:
+        ends = ends[(ends.lengths >= _LEAST_SIZE) & ~np.any(ends.led_to(sure), axis=1)]
+        looks = [self._landmarks(picture, regions) for regions in ends.regions()]
+        for look in looks:  # one may show a neighbour's hand, and surer
+            look.presence *= ends.led_to(look.points).diagonal()
+        first = looks[0]
+        for look in looks[1:]:
             first = _replaced(first, np.ones(len(ends), bool), look)
         guesses = self._refined(picture, self._refined(picture, first))
         ratio = guesses.sizes() / np.maximum(ends.lengths, 1.0)
-        alike = (ratio > _SIZES_AT_ARM[0]) & (ratio < _SIZES_AT_ARM[1])
+        alike = (ratio > _SIZES_AT_ARM[0]) & (ratio < _SIZES_AT_ARM[1]) & (guesses.sizes() >= _LEAST_SIZE)
         there = ends.led_to(guesses.points).diagonal() & alike & (guesses.presence > _LEAST_PRESENCE)
         return guesses[there], np.full(int(there.sum()), _ARM)
 
@@ -288,12 +302,19 @@ class MediapipeDetector:
         return best
 
 
-def _body_search(threads: int | None) -> BodySearch | None:
+@lru_cache(maxsize=1)
+def _body_models() -> assets.BodyModels | None:
+    """The files, or None after a warning; asked for once a process, since a network that is not there answers slowly."""
     try:
-        return BodySearch(*assets.body_models(), threads=threads)
+        return assets.body_models()
     except AssetError as error:
         logger.warning("arms are not followed to small hands: %s", error)
         return None
+
+
+def _body_search(threads: int | None) -> BodySearch | None:
+    models = _body_models()
+    return None if models is None else BodySearch(*models, threads=threads)
 
 
 def _hand_boxes(hands: Consensus, sides: np.ndarray, boxes: np.ndarray | None = None) -> HandBoxes:

@@ -53,11 +53,7 @@ def _hand(index: int, values: dict[str, np.ndarray], found: HandBoxes, camera: C
             "betas": values["betas"],
         }
     score = float(found.scores[0])
-    confidence = np.full(21, score)
-    if (
-        found.keypoints_2d is not None and np.isfinite(found.keypoints_2d).any()
-    ):  # else the detector knows the hand alone
-        confidence = np.nan_to_num(found.keypoints_2d[0, :, 2])
+    confidence = np.full(21, score) if found.keypoints_2d is None else np.nan_to_num(found.keypoints_2d[0, :, 2])
     return Hand(
         id=index,
         is_right=right,
