@@ -32,7 +32,7 @@ _ROOM = 1.25  # side of the region over the diameter of the circle
 
 _LEAST_DETECTION, _LEAST_FIRST, _LEAST_BODY = 0.3, 0.2, 0.5
 """Scores from which a sighting is followed, from which it is looked at a second time, and from which it is a body."""
-_LOOKS = ((False, 1.0), (True, 1.0), (False, 1.2), (True, 0.9))
+_LOOKS = ((False, 1.0), (True, 1.0), (False, 1.2), (True, 0.9), (False, 0.9))
 """Mirrored, enlarged: a body keeps its joints in place, what was taken for one does not."""
 _MIRRORED = (0, 4, 5, 6, 1, 2, 3, 8, 7, 10, 9, *(i + 1 - 2 * (i % 2 == 0) for i in range(11, N_POINTS)))
 _MOST_BODIES = 24  # followed in one picture, which bounds the time that a crowd can cost
