@@ -104,6 +104,9 @@ class OneHand:
 
     points: np.ndarray
 
+    def __init__(self, *, bodies: bool) -> None:
+        assert not bodies  # hands that only arms show have no joints
+
     def __call__(self, images: list[np.ndarray]) -> list[HandBoxes]:
         box = np.concatenate([self.points.min(0), self.points.max(0)])
         keypoints = np.column_stack([self.points, np.ones(21)])
