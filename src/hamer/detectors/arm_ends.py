@@ -6,13 +6,14 @@ neither fingers nor skin. So the original and the paper find hands: person, keyp
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 
 from hamer.detectors.arms import Body
 from hamer.detectors.bodies import Bodies
 from hamer.detectors.regions import COLOR, GREY, Regions, upward_angle
+from hamer.detectors.rows import Rows
 from hamer.detectors.wholebody.keypoints import N_KEYPOINTS
 from hamer.geometry.boxes import iou_matrix
 from hamer.structures import HandBoxes
@@ -45,7 +46,7 @@ _VIEWS = (2.0, 2.8)  # sides of the regions that are looked at, in lengths of th
 
 
 @dataclass
-class ArmEnds:
+class ArmEnds(Rows):
     """N hands that bodies must have.
 
     `wrists`, `middles` (N, 2) px: the wrist, and the base of the middle finger, a third of the way from index to little
@@ -59,12 +60,6 @@ class ArmEnds:
     lengths: np.ndarray
     is_right: np.ndarray
     scores: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.wrists)
-
-    def __getitem__(self, index: slice | np.ndarray) -> ArmEnds:
-        return ArmEnds(*(getattr(self, field.name)[index] for field in fields(self)))
 
     def boxes(self) -> np.ndarray:
         """Boxes (N, 4) xyxy px of hands that are bent as hands mostly are."""

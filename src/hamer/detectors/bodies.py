@@ -7,7 +7,7 @@ know where a hand is when nothing of it can be made out: an arm leads there.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -16,6 +16,7 @@ import numpy as np
 
 from hamer.detectors.litert import LiteRTNetwork
 from hamer.detectors.regions import Pyramid, Regions, upward_angle
+from hamer.detectors.rows import Rows
 from hamer.detectors.ssd_anchors import anchor_centres, probabilities
 from hamer.errors import AssetError
 
@@ -40,7 +41,7 @@ _SAME_SIGHTING, _SAME_BODY = 0.5, 0.2  # mean distance of keypoints over the cir
 
 
 @dataclass
-class Bodies:
+class Bodies(Rows):
     """N persons, the surest first.
 
     `points` (N, 33, 2) px, and `spreads` (N, 33) px, how far several looks disagree; `visible` (N, 33) probabilities that a
@@ -51,12 +52,6 @@ class Bodies:
     spreads: np.ndarray
     visible: np.ndarray
     scores: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.points)
-
-    def __getitem__(self, index: slice | np.ndarray) -> Bodies:
-        return Bodies(*(getattr(self, field.name)[index] for field in fields(self)))
 
     @classmethod
     def empty(cls) -> Bodies:

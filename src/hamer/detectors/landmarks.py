@@ -6,7 +6,7 @@ at all and that it is a right hand.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -14,12 +14,13 @@ import numpy as np
 
 from hamer.detectors.litert import LiteRTNetwork
 from hamer.detectors.regions import Pyramid, Regions
+from hamer.detectors.rows import Rows
 
 SIDE = 224
 
 
 @dataclass
-class Guesses:
+class Guesses(Rows):
     """What the landmark model says of N regions.
 
     `points` (N, 21, 2) picture px; `world` (N, 21, 3) metres, axes of the camera frame (x right, y down, z forward),
@@ -32,12 +33,6 @@ class Guesses:
     presence: np.ndarray
     right: np.ndarray
     regions: Regions
-
-    def __len__(self) -> int:
-        return len(self.points)
-
-    def __getitem__(self, index: slice | np.ndarray) -> Guesses:
-        return Guesses(*(getattr(self, field.name)[index] for field in fields(self)))
 
     def exchanged(self, rows: np.ndarray, others: Guesses) -> Guesses:
         """A copy whose `rows` (K,) are those of the K `others`."""

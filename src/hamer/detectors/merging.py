@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 
 from hamer.detectors.landmarks import Guesses
 from hamer.detectors.palm import Palms
+from hamer.detectors.rows import Rows
 from hamer.geometry.boxes import iou_matrix
 
 #: Palms of different tiles that overlap this much (IoU) are one palm; the stock graph's number.
@@ -15,7 +16,7 @@ _SAME_PALM = 0.3
 
 
 @dataclass
-class Consensus:
+class Consensus(Rows):
     """N hands, each from several looks.
 
     `points` (N, 21, 2) px and `spreads` (N, 21), how far the looks disagree, as a part of the hand's size; `world` (N,
@@ -32,12 +33,6 @@ class Consensus:
     sizes: np.ndarray
     support: np.ndarray
     scores: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.points)
-
-    def __getitem__(self, index: slice | np.ndarray) -> Consensus:
-        return Consensus(*(getattr(self, field.name)[index] for field in fields(self)))
 
 
 def merge_palms(palms: Palms) -> tuple[Palms, np.ndarray]:

@@ -15,6 +15,7 @@ import numpy as np
 
 from hamer.detectors.litert import LiteRTNetwork
 from hamer.detectors.regions import Pyramid, Regions
+from hamer.detectors.rows import Rows
 from hamer.detectors.ssd_anchors import anchor_centres, probabilities
 
 SIDE = 192
@@ -24,18 +25,12 @@ _KEYPOINTS = 7
 
 
 @dataclass
-class Palms:
+class Palms(Rows):
     """N palms in picture pixels: `boxes` (N, 4) xyxy, `keypoints` (N, 7, 2), `scores` (N,) in 0..1."""
 
     boxes: np.ndarray
     keypoints: np.ndarray
     scores: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.boxes)
-
-    def __getitem__(self, index: slice | np.ndarray) -> Palms:
-        return Palms(self.boxes[index], self.keypoints[index], self.scores[index])
 
 
 @lru_cache(maxsize=1)

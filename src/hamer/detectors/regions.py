@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import ArrayLike
 
+from hamer.detectors.rows import Rows
 from hamer.detectors.skeleton import INDEX_MCP, MIDDLE_MCP, RING_MCP, WRIST
 
 #: Tones. The networks were trained on bare skin in good light. Without colours, and with the middle of the crop well
@@ -21,7 +22,7 @@ COLOR, GREY, BRIGHT, NEGATIVE = 0, 1, 2, 3
 
 
 @dataclass
-class Regions:
+class Regions(Rows):
     """N squares and how they are looked at.
 
     `centers` (N, 2) px, `sizes` (N,) side px, `angles` (N,) radians, `mirrored` (N,) seen in a mirror, `tones` (N,)
@@ -53,12 +54,6 @@ class Regions:
         if not parts:
             return cls.of(np.zeros((0, 2)), np.zeros(0))
         return cls(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(cls)))
-
-    def __len__(self) -> int:
-        return len(self.centers)
-
-    def __getitem__(self, index: slice | np.ndarray) -> Regions:
-        return Regions(*(getattr(self, field.name)[index] for field in fields(self)))
 
     def changed(
         self, *, turn: float = 0.0, zoom: float = 1.0, mirror: bool = False, tone: np.ndarray | int | None = None
