@@ -110,6 +110,19 @@ def test_without_the_networks_the_search_goes_on_and_says_so(
     _body_models.cache_clear()
 
 
+def test_a_damaged_network_is_told_and_the_search_goes_on(
+    models: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "cut.tflite").write_bytes(b"nothing")
+    monkeypatch.setattr(assets, "body_models", lambda: [tmp_path / "cut.tflite"] * 2)
+    _body_models.cache_clear()
+    with caplog.at_level(logging.WARNING):
+        detector = MediapipeDetector(palm_model=models[0], landmark_model=models[1])
+    _body_models.cache_clear()
+    assert not detector.follows_arms
+    assert "delete it to fetch it anew" in caplog.text
+
+
 def test_other_networks_are_refused(models: tuple[Path, Path]) -> None:
     with pytest.raises(AssetError, match="must take 224x224 pictures and give 27048 and 2254 numbers"):
         BodySearch(*models)

@@ -314,7 +314,11 @@ def _body_models() -> assets.BodyModels | None:
 
 def _body_search(threads: int | None) -> BodySearch | None:
     models = _body_models()
-    return None if models is None else BodySearch(*models, threads=threads)
+    try:
+        return None if models is None else BodySearch(*models, threads=threads)
+    except AssetError as error:
+        logger.warning("arms are not followed to small hands: %s", error)
+        return None
 
 
 def _hand_boxes(hands: Consensus, sides: np.ndarray, boxes: np.ndarray | None = None) -> HandBoxes:
