@@ -133,3 +133,11 @@ def test_effort_fast_needs_no_body_models(models: tuple[Path, Path], monkeypatch
     _body_models.cache_clear()
     MediapipeDetector(effort="fast", palm_model=models[0], landmark_model=models[1])
     MediapipeDetector(bodies=False, palm_model=models[0], landmark_model=models[1])
+
+
+def test_max_hands_counts_hands_of_arms_alone_too(
+    models: tuple[Path, Path], search: BodySearch, skier: np.ndarray
+) -> None:
+    (hands,) = MediapipeDetector(max_hands=1, palm_model=models[0], landmark_model=models[1])([skier])
+    assert len(hands) == 1
+    assert hands.notes == ("of 1 of the hands found only the arm is seen",)

@@ -152,12 +152,7 @@ def _around(circles: np.ndarray) -> Regions:
 def _different(points: np.ndarray) -> np.ndarray:
     """Indices of the sightings (N, 4, 2) px, the surest first, that do not lie on a surer one."""
     radii = np.linalg.norm(points[:, 1] - points[:, 0], axis=-1)
-    kept: list[int] = []
-    for index in range(len(points)):
-        distances = np.linalg.norm(points[kept] - points[index], axis=-1).mean(-1)
-        if (distances > _SAME_SIGHTING * np.maximum(radii[kept], radii[index])).all():
-            kept.append(index)
-    return np.array(kept, int)
+    return _distinct(points, _SAME_SIGHTING * np.maximum.outer(radii, radii))
 
 
 def _agree(looks: list[Bodies]) -> Bodies:
@@ -173,12 +168,17 @@ def _once(bodies: Bodies) -> Bodies:
     """Every body once, the surest first."""
     bodies = bodies[np.argsort(-bodies.scores, kind="stable")]
     extents = np.ptp(bodies.points, axis=1).max(-1)
+    return bodies[_distinct(bodies.points, np.tile(_SAME_BODY * extents[:, None], len(bodies)))]
+
+
+def _distinct(points: np.ndarray, same: np.ndarray) -> np.ndarray:
+    """Indices of those (N, K, 2) px whose mean distance from every earlier one that stays is above `same` (N, N), px."""
     kept: list[int] = []
-    for index in range(len(bodies)):
-        distances = np.linalg.norm(bodies.points[kept] - bodies.points[index], axis=-1).mean(-1)
-        if (distances > _SAME_BODY * extents[index]).all():
+    for index in range(len(points)):
+        distances = np.linalg.norm(points[kept] - points[index], axis=-1).mean(-1)
+        if (distances > same[index, kept]).all():
             kept.append(index)
-    return bodies[np.array(kept, int)]
+    return np.array(kept, int)
 
 
 def _output(outputs: list[np.ndarray], size: int) -> np.ndarray:

@@ -150,11 +150,12 @@ class MediapipeDetector:
         ends = self._arm_ends(picture)
         hands = self._candidates(picture, ends)
         hands = settle_sides(hands[self._kept(hands)][: self.max_hands])
-        hidden = ends.hidden(hands.points, self.min_score)
-        if len(hidden):
+        room = None if self.max_hands is None else self.max_hands - len(hands)
+        hidden = ends.hidden(hands.points, self.min_score)[:room]
+        if len(hidden):  # told of those that are given
             hidden.notes = (f"of {len(hidden)} of the hands found only the arm is seen",)
         seen = _hand_boxes(hands, hands.right > 0.5) if len(hands) else HandBoxes.empty()
-        return seen if not len(hidden) else seen.followed_by(hidden)[: self.max_hands]
+        return seen if not len(hidden) else seen.followed_by(hidden)
 
     def _arm_ends(self, picture: Pyramid) -> ArmEnds:
         """Where arms end, if bodies are looked for."""
@@ -167,7 +168,7 @@ class MediapipeDetector:
         """What the landmark model sees where arms end that lead to no `known` hand, and the sightings that it is worth."""
         sure = known.points[known.presence > _CERTAIN]
         ends = ends[(ends.lengths >= _LEAST_SIZE) & ~np.any(ends.led_to(sure), axis=1)]
-        looks = [self._landmarks(picture, regions) for regions in ends.regions()]
+        looks = self._looks(picture, ends.regions())
         for look in looks:  # one may show a neighbour's hand, and surer
             look.presence *= ends.led_to(look.points).diagonal()
         first = looks[0]
@@ -242,14 +243,18 @@ class MediapipeDetector:
         which = np.ones(len(guesses), bool) if which is None else which
         return _replaced(guesses, which, self._landmarks(picture, _regions_of(guesses[which])))
 
+    def _looks(self, picture: Pyramid, ways: Sequence[Regions]) -> list[Guesses]:
+        """Guesses for N places looked at in several ways, one run of the network for all."""
+        every = self._landmarks(picture, Regions.concatenate(list(ways)))
+        n = len(every) // max(len(ways), 1)
+        return [every[way * n : (way + 1) * n] for way in range(len(ways))]
+
     def _look_again(self, picture: Pyramid, guesses: Guesses, support: np.ndarray) -> Consensus:
         """What further looks at each guess, turned, mirrored and enlarged, agree on."""
         base = _regions_of(guesses)
         ways = self.effort.agreement
         turned = [base.changed(mirror=mirror, turn=np.deg2rad(turn), zoom=zoom) for mirror, turn, zoom in ways]
-        every = self._landmarks(picture, Regions.concatenate(turned))
-        n = len(guesses)
-        looks = [guesses, *(every[way * n : (way + 1) * n] for way in range(len(ways)))]
+        looks = [guesses, *self._looks(picture, turned)]
         points, spreads, world, right = agree(looks)
         presence = np.stack([look.presence for look in looks])
         sizes = np.ptp(points, axis=1).max(-1)
