@@ -9,7 +9,7 @@ import torch
 from hamer.checkpoints.hand_files import load_open_hand
 from hamer.datasets.synthetic.hands.capsules import CapsuleHand
 from hamer.datasets.synthetic.hands.collisions import GOAL, N_SEGMENTS, RADII_AT, pose_bones
-from hamer.datasets.synthetic.hands.families import FAMILIES, INDEX, MIDDLE, WEIGHTS, Draft
+from hamer.datasets.synthetic.hands.families import FAMILIES, INDEX, LITTLE, MIDDLE, RING, WEIGHTS, Draft
 from hamer.datasets.synthetic.hands.poses import (
     DEEPEST,
     TRIES,
@@ -237,3 +237,14 @@ def test_unfit_arguments_are_refused(hand: HandModelArrays) -> None:
         draw_hands(3, generators(2), hand)
     with pytest.raises(ValueError, match="family must be one of"):
         draw_hands(1, generators(1), hand, "juggling")
+
+
+def test_combinations_hold_every_pattern_of_fingers_up_and_folded() -> None:
+    drafts = [FAMILIES["combination"](rng) for rng in generators(800)]
+    folded = np.stack([draft.fingers[:, 2] > 60 for draft in drafts])  # PIP
+    assert len(np.unique(folded, axis=0)) == 16
+    bend = np.array([draft.fingers[RING, 2] for draft in drafts])[~folded[:, RING]]
+    held = (folded[:, MIDDLE] | folded[:, LITTLE])[~folded[:, RING]]
+    assert (
+        np.percentile(bend[held], 10) > np.percentile(bend[~held], 10) + 3
+    )  # degrees: no ring finger is straight alone

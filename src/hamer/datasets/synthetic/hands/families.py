@@ -28,6 +28,7 @@ FANNED = np.array([12.0, 1.0, -7.0, -15.0])
 THUMB_EASY = np.array([8.0, -8.0, 0.0, 15.0, 0.0, 15.0])
 THUMB_OPPOSED = np.array([32.0, 0.0, 0.0, 22.0, 0.0, 22.0])
 THUMB_OUT = np.array([-8.0, 18.0, 0.0, 0.0, 0.0, -2.0])
+THUMB_WIDE = np.array([-18.0, 27.0, 0.0, -4.0, 0.0, -10.0])
 THUMB_BESIDE = np.array([0.0, -26.0, 0.0, 8.0, 0.0, 6.0])
 THUMB_ACROSS = np.array([40.0, 2.0, -22.0, 26.0, 0.0, 16.0])
 
@@ -101,6 +102,12 @@ def _sideways(rng: np.random.Generator, fingers: np.ndarray, fan: float, noise: 
 
 def _thumb(rng: np.random.Generator, posture: np.ndarray, noise: float = 6.0) -> np.ndarray:
     return posture + noise * rng.normal(size=6) * np.array([1.0, 1.0, 0.5, 1.0, 0.3, 1.0])
+
+
+def _stretched_thumb(rng: np.random.Generator) -> np.ndarray:
+    """A thumb away from the hand, as far as it goes or not quite."""
+    t = rng.uniform(0.0, 1.0)
+    return _thumb(rng, (1 - t) * THUMB_OUT + t * THUMB_WIDE)
 
 
 def _fist_curl(rng: np.random.Generator, low: float) -> float:
@@ -214,6 +221,7 @@ def call_me(rng: np.random.Generator) -> Draft:
     """Thumb and little finger out."""
     draft = _raised(rng, "call_me", [LITTLE], fan=0.5, thumb_out=True)
     draft.fingers[LITTLE, 1] = rng.uniform(-18, -2)
+    draft.thumb = _stretched_thumb(rng)
     return draft
 
 
@@ -221,8 +229,7 @@ def thumbs_up(rng: np.random.Generator) -> Draft:
     """A fist with the thumb stretched out."""
     fingers = _bend(rng, _fist_curl(rng, 0.75), noise=3)
     _sideways(rng, fingers, -1.0, 1.0)
-    thumb = _thumb(rng, np.array([-10.0, 12.0, 0.0, 0.0, 0.0, -8.0]))
-    return Draft("thumbs_up", fingers, thumb)
+    return Draft("thumbs_up", fingers, _stretched_thumb(rng))
 
 
 def pinch(rng: np.random.Generator) -> Draft:
@@ -339,6 +346,25 @@ def claw(rng: np.random.Generator) -> Draft:
     return Draft("claw", fingers, _thumb(rng, THUMB_EASY + np.array([8.0, 0, 0, 0, 0, 5]), 8))
 
 
+def combination(rng: np.random.Generator) -> Draft:
+    """Each finger up, half bent or folded by itself, and a thumb that goes with any: signs of all kinds."""
+    kinds = rng.choice(3, 4, p=[0.45, 0.15, 0.4])  # up, half, folded
+    curl = np.array([rng.uniform(*((-0.06, 0.1), (0.25, 0.6), (0.72, 0.98))[kind]) for kind in kinds])
+    if kinds[RING] == 0 and 2 in (kinds[MIDDLE], kinds[LITTLE]):  # tendons of neighbours hold it back
+        curl[RING] += rng.uniform(0.08, 0.25)
+    fingers = _bend(rng, curl)
+    fingers[kinds == 0, 0] += rng.uniform(-10, 25)
+    _sideways(rng, fingers, rng.uniform(-0.8, 1.0))
+    draft = Draft("combination", fingers, _stretched_thumb(rng))
+    folded = np.flatnonzero(kinds == 2)
+    kind = rng.random()
+    if kind < 0.35 and len(folded):
+        _hold_down(rng, draft, int(folded[0]))
+    elif kind < 0.6:
+        draft.thumb = _thumb(rng, THUMB_EASY if rng.random() < 0.5 else THUMB_BESIDE, 8)
+    return draft
+
+
 def anatomical(rng: np.random.Generator) -> Draft:
     """Any pose within the ranges; neighbours bend alike, most of all ring and little finger, which share muscles."""
     fingers = np.zeros((4, 4))
@@ -385,13 +411,14 @@ FAMILIES: dict[str, Callable[[np.random.Generator], Draft]] = {
     "relaxed": relaxed, "open": open_hand, "flat": flat, "fist": fist, "pointing": pointing, "counting": counting,
     "victory": victory, "horns": horns, "call_me": call_me, "thumbs_up": thumbs_up, "pinch": pinch, "ok": ok_sign,
     "key": key_pinch, "tripod": tripod, "cylinder": cylinder, "sphere": sphere, "hook": hook, "plate": plate,
-    "claw": claw, "anatomical": anatomical, "between": between,
+    "claw": claw, "combination": combination, "anatomical": anatomical, "between": between,
 }  # fmt: skip
 """How to draw a draft of each family."""
 
 WEIGHTS: dict[str, float] = {
-    "relaxed": 9, "open": 5, "flat": 3, "fist": 5, "pointing": 4, "counting": 4, "victory": 1.5, "horns": 1.5,
-    "call_me": 1, "thumbs_up": 2, "pinch": 5, "ok": 2, "key": 2.5, "tripod": 3.5, "cylinder": 6, "sphere": 4,
-    "hook": 2.5, "plate": 2.5, "claw": 3, "anatomical": 14, "between": 19,
+    "relaxed": 8, "open": 5, "flat": 3, "fist": 5, "pointing": 5, "counting": 5, "victory": 2.5, "horns": 3,
+    "call_me": 3, "thumbs_up": 3.5, "pinch": 5, "ok": 2.5, "key": 2.5, "tripod": 3.5, "cylinder": 5, "sphere": 4,
+    "hook": 2, "plate": 2.5, "claw": 3, "combination": 7, "anatomical": 12, "between": 12,
 }  # fmt: skip
-"""How often each family is drawn, per cent or so: what photos show often, and a third to reach everything else."""
+"""How often each family is drawn, per cent or so: what photos show often, signs more often than that, since a network reads
+them worst where it has seen few, and a third to reach everything else."""
