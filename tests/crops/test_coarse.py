@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from hamer.crops.augmentation import Augmentation
 from hamer.crops.coarse import MOST_NOISE, Coarseness
 
 CONFIG = SimpleNamespace(COARSE_RATE=0.4, COARSE_SIDES=[14, 90])
@@ -77,3 +78,31 @@ def test_the_same_draw_gives_the_same_crop_and_noise_is_what_it_says() -> None:
 def test_a_crop_that_holds_fewer_pixels_stays_as_it_is() -> None:
     patch = np.random.default_rng(0).integers(0, 256, (64, 64, 4)).astype(np.uint8)
     assert Coarseness(side=64, noise=9.0, quality=50, seed=0)(patch) is patch
+
+
+def test_boxes_of_small_hands_are_off_by_as_much_as_the_configuration_says() -> None:
+    config = SimpleNamespace(**vars(CONFIG), COARSE_SHIFT=0.08)
+    shifts = np.array([coarse.shift for coarse in draws(4000, config) if coarse is not None])
+    assert np.abs(shifts).max() <= 0.16
+    np.testing.assert_allclose(shifts.std(0), 0.08 * 0.96, atol=0.004)  # a normal number within two of its deviations
+    np.testing.assert_allclose(shifts.mean(0), 0, atol=0.008)
+    assert abs(np.corrcoef(shifts.T)[0, 1]) < 0.1
+
+
+def test_without_a_shift_nothing_more_is_drawn_and_no_box_is_off() -> None:
+    drawn = [coarse for coarse in draws(50) if coarse is not None]
+    assert {coarse.shift for coarse in drawn} == {(0.0, 0.0)}
+    assert draws(50, SimpleNamespace(**vars(CONFIG), COARSE_SHIFT=0.0)) == draws(50)
+
+
+def test_a_shift_is_added_to_that_of_the_augmentation() -> None:
+    change = Augmentation(scale=1.1, rotation=20.0, shift_x=0.01, shift_y=-0.02)
+    moved = Coarseness(side=20, noise=0.0, quality=None, seed=0, shift=(0.1, 0.05)).moved(change)
+    assert (moved.shift_x, moved.shift_y) == pytest.approx((0.11, 0.03))
+    assert (moved.scale, moved.rotation) == (1.1, 20.0)
+
+
+@pytest.mark.parametrize("shift", [-0.1, float("nan"), float("inf")])
+def test_a_shift_that_is_none_is_refused(shift: float) -> None:
+    with pytest.raises(ValueError, match="COARSE_SHIFT must be 0 or more"):
+        Coarseness.sample(SimpleNamespace(COARSE_RATE=1.0, COARSE_SIDES=[14, 90], COARSE_SHIFT=shift), random.Random(0))

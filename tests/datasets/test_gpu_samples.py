@@ -71,23 +71,40 @@ def test_equal_to_the_workers_crops(device: str) -> None:
     assert set(result) == {"img", "mask"}
 
 
-@pytest.mark.parametrize("rate", [0.0, 1.0])
-def test_the_configuration_makes_crops_coarse(rate: float) -> None:
+def cut_item(**coarse: Any) -> dict[str, Any]:
+    """One hand of 90 px in a picture of noise, without any augmentation but a coarse crop's."""
     rng = np.random.default_rng(0)
     picture = rng.integers(0, 256, (200, 200, 3), np.uint8)
     still = dict.fromkeys(("SCALE_FACTOR", "ROT_FACTOR", "TRANS_FACTOR", "COLOR_SCALE", "ROT_AUG_RATE"), 0.0)
-    augment = SimpleNamespace(
-        **still, DO_FLIP=False, FLIP_AUG_RATE=0.0, EXTREME_CROP_AUG_RATE=0.0, COARSE_RATE=rate, COARSE_SIDES=[12, 12]
-    )
+    augment = SimpleNamespace(**still, DO_FLIP=False, FLIP_AUG_RATE=0.0, EXTREME_CROP_AUG_RATE=0.0, **coarse)
     settings = CropSettings(size=96, augment=augment)
-    place = {"center": np.array([100.0, 100.0]), "scale": np.array([0.9, 0.9])}
+    place = {"center": np.array([100.0, 100.0]), "scale": np.array([0.9, 0.9]), "right": 1}
     said = annotation(rng, 200, 200) | place | {"has_hand_pose": 1.0, "has_betas": 1.0}
     hand = Hand(SimpleNamespace(hands=[], key="k"), said, 0, seed=1)  # type: ignore[arg-type]
     hand.cut(picture, None, PatchCutter(settings))
     item = hand.item(PatchCutter(settings))
     assert item is not None
+    return item
+
+
+@pytest.mark.parametrize("rate", [0.0, 1.0])
+def test_the_configuration_makes_crops_coarse(rate: float) -> None:
+    item = cut_item(COARSE_RATE=rate, COARSE_SIDES=[12, 12])
     steps = np.abs(np.diff(item["img"][0], axis=1)).mean() / item["img"][0].std()
     assert (steps < 0.3) == (rate == 1.0)  # noise of a pixel each is gone
+
+
+def test_the_configuration_moves_coarse_crops_and_their_labels() -> None:
+    still, moved = (cut_item(COARSE_RATE=1.0, COARSE_SIDES=[96, 96], COARSE_SHIFT=shift) for shift in (0.0, 0.08))
+    by = moved["keypoints_2d"][:, :2] - still["keypoints_2d"][:, :2]
+    np.testing.assert_allclose(by, np.broadcast_to(by[0], by.shape), atol=1e-6)  # widths of the crop, float32
+    assert 0.005 < np.abs(by[0]).max() <= 0.16
+    x, y = np.round(by[0] * 96).astype(int)  # the picture moves as its labels do, but for parts of a pixel
+    high, wide = 96 - abs(y), 96 - abs(x)
+    before = still["img"][0, max(-y, 0) :, max(-x, 0) :][:high, :wide]
+    after = moved["img"][0, max(y, 0) :, max(x, 0) :][:high, :wide]
+    assert np.corrcoef(before.ravel(), after.ravel())[0, 1] > 0.3
+    assert np.corrcoef(before.ravel(), moved["img"][0][:high, :wide].ravel())[0, 1] < 0.1
 
 
 def test_a_batch_without_windows_is_handed_through() -> None:

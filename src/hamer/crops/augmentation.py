@@ -61,10 +61,10 @@ class Augmentation:
                 TRANS_AUG_RATE is not used, as in the original.
         """
         draw = rng if rng is not None else random
-        shift_x, shift_y = (_clipped_normal(draw, 1.0) * float(config.TRANS_FACTOR) for _ in range(2))
-        scale = 1.0 + _clipped_normal(draw, 1.0) * float(config.SCALE_FACTOR)
+        shift_x, shift_y = (clipped_normal(draw, 1.0) * float(config.TRANS_FACTOR) for _ in range(2))
+        scale = 1.0 + clipped_normal(draw, 1.0) * float(config.SCALE_FACTOR)
         turns = draw.random() <= float(config.ROT_AUG_RATE)
-        rotation = _clipped_normal(draw, 2.0) * float(config.ROT_FACTOR) if turns else 0.0
+        rotation = clipped_normal(draw, 2.0) * float(config.ROT_FACTOR) if turns else 0.0
         flip = bool(config.DO_FLIP) and draw.random() <= float(config.FLIP_AUG_RATE)
         rate = float(config.EXTREME_CROP_AUG_RATE)
         extreme = rate > 0 and draw.random() <= rate
@@ -104,7 +104,8 @@ class Augmentation:
         )
 
 
-def _clipped_normal(draw: Any, limit: float) -> float:
+def clipped_normal(draw: Any, limit: float) -> float:
+    """A standard normal number of `draw` (Python's `random`, or a `random.Random`), within `limit` of 0."""
     return max(-limit, min(limit, draw.gauss(0.0, 1.0)))
 
 

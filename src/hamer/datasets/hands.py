@@ -152,9 +152,10 @@ class Hand:
         rng = random.Random(self.seed)
         augment = cutter.settings.augment
         change = Augmentation() if augment is None else Augmentation.sample(augment, rng)
+        coarseness = None if augment is None else Coarseness.sample(augment, rng)
+        change = change if coarseness is None else coarseness.moved(change)
         plan = plan_tar_item(self.annotation, picture.shape[1], cutter.settings, change, rng)
-        if augment is not None:
-            plan = replace(plan, coarseness=Coarseness.sample(augment, rng))
+        plan = replace(plan, coarseness=coarseness)
         self._shape = (picture.shape[0], picture.shape[1])
         self._extra = extra_labels(self.annotation, parts, plan, self._shape, cutter.settings)
         self._cut = cutter.cut(picture, mask, plan)
