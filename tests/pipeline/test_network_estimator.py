@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 import torch
 
 from hamer.crops import hand_crops
+from hamer.geometry.boxes import boxes_from_keypoints
 from hamer.geometry.cameras import cam_crop_to_full, project_with_camera
 from hamer.geometry.mirroring import mirror_axis_angle, mirror_points
 from hamer.geometry.rotations import rotmat_to_aa
@@ -16,6 +18,7 @@ from hamer.hand_models import HandModel
 from hamer.models import HamerConfig, ViTConfig, build_hamer
 from hamer.models.config import DecoderConfig
 from hamer.pipeline import HandReconstructor, NetworkEstimator
+from hamer.pipeline.flat_hands import FlatHands
 from hamer.structures import Camera, HandBoxes
 
 from .conftest import CAMERA, KnownHands, boxes_of, joints_of
@@ -135,3 +138,41 @@ def test_a_box_without_a_crop_costs_its_hand_and_not_the_picture(network: Any, p
     alone = run(network, picture, HandBoxes([line], [True], [1.0]), CAMERA)
     np.testing.assert_allclose(alone[0].vertices, result.hands[1].vertices, atol=1e-5)  # noise of float32
     assert run(network, picture, HandBoxes([point], [True], [1.0]), CAMERA) == []
+
+
+def test_a_hand_whose_joints_the_detector_did_not_find_is_looked_at_twice(network: Any, picture: np.ndarray) -> None:
+    """Its box is rough; the second one goes around the joints that the network saw in the first."""
+    network = copy.deepcopy(network)
+    with torch.no_grad():  # it puts hands at the upper edges of crops: to their middles
+        network.mano_head.deccam.bias += torch.tensor([1.6, -0.14, 0.7])
+    points = np.tile(np.append(BOXES[0].reshape(2, 2).mean(0), 0.9), (3, 21, 1)).astype(np.float32)
+    points[1] = np.nan
+    found = HandBoxes(BOXES, SIDES, np.ones(3), points)
+    once = run(network, picture, HandBoxes(BOXES, SIDES, np.ones(3)), CAMERA)
+    crops = hand_crops(picture, BOXES, SIDES, rescale_factor=2.0)
+    with torch.inference_mode():
+        seen = crops.to_picture((network(crops.to_batch())["pred_keypoints_2d"].numpy() + 0.5) * 256)
+    closer = BOXES.copy()
+    closer[1] = boxes_from_keypoints(seen[1])
+    again = run(network, picture, HandBoxes(closer, SIDES, np.ones(3)), CAMERA)
+    twice = run(network, picture, found, CAMERA)
+    for hand, expected in zip(twice, (once[0], again[1], once[2]), strict=True):
+        np.testing.assert_allclose(hand.keypoints_2d, expected.keypoints_2d, atol=0.05)  # float32 boxes, 1/32 px
+    assert np.abs(again[1].keypoints_2d - once[1].keypoints_2d).max() > 1
+    np.testing.assert_array_equal(twice[1].box, BOXES[1])  # what the detector said
+
+
+@pytest.mark.parametrize(
+    ("seen", "is_believed"),
+    [
+        ([110, 90, 240, 250], True), ([np.nan] * 4, False), ([0, 0, 600, 470], False), ([170, 170, 190, 190], False),
+        ([400, 300, 500, 440], False),
+    ],
+)  # fmt: skip
+def test_a_second_look_goes_only_where_the_hand_may_be(network: Any, seen: list[float], is_believed: bool) -> None:
+    flat = FlatHands.of([CAMERA], [HandBoxes(BOXES[:1], SIDES[:1], np.ones(1), np.full((1, 21, 3), np.nan))])
+    assert flat.is_rough.tolist() == [True]
+    corners = torch.tensor(seen, dtype=torch.float32).reshape(2, 2)
+    output = {"points": torch.lerp(corners[0], corners[1], torch.linspace(0, 1, 21)[:, None])[None]}
+    closer = NetworkEstimator(network)._closer(flat, output)
+    np.testing.assert_allclose(closer.hands.boxes[0], seen if is_believed else BOXES[0], atol=1e-4)

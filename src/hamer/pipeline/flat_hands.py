@@ -38,12 +38,16 @@ class Estimate:
 
 @dataclass
 class FlatHands:
-    """The hands of several pictures in one row: arrays of N, and the picture that each belongs to."""
+    """The hands of several pictures in one row: arrays of N, and the picture that each belongs to.
+
+    `is_rough` (N,): hands of which a detector of joints found none, only where they must be.
+    """
 
     picture_index: np.ndarray
     hands: HandBoxes
     camera_matrix: torch.Tensor  # (N, 3, 3)
     keypoints_2d: torch.Tensor  # (N, 21, 3) undistorted px and confidence, NaN where the detector gave none
+    is_rough: np.ndarray
 
     @classmethod
     def of(cls, cameras: Sequence[Camera], found: Sequence[HandBoxes]) -> FlatHands:
@@ -51,7 +55,8 @@ class FlatHands:
         index = np.repeat(np.arange(len(found)), [len(f) for f in found])
         matrices = torch.from_numpy(np.stack([cameras[int(i)].matrix for i in index])).float()
         points = torch.from_numpy(np.concatenate([_undistorted(f, c) for f, c in zip(found, cameras, strict=True)]))
-        return cls(index, _concatenated(found), matrices, points.float())
+        rough = np.concatenate([_rough(f) for f in found])
+        return cls(index, _concatenated(found), matrices, points.float(), rough)
 
     def __len__(self) -> int:
         return len(self.hands)
@@ -60,8 +65,9 @@ class FlatHands:
         """The hands that `rows` (indices or mask) selects."""
         index = rows.numpy()
         return FlatHands(
-            self.picture_index[index], self.hands[index], self.camera_matrix[rows], self.keypoints_2d[rows]
-        )
+            self.picture_index[index], self.hands[index], self.camera_matrix[rows], self.keypoints_2d[rows],
+            self.is_rough[index],
+        )  # fmt: skip
 
     @property
     def has_keypoints(self) -> torch.Tensor:
@@ -99,6 +105,13 @@ def _undistorted(found: HandBoxes, camera: Camera) -> np.ndarray:
     points = found.keypoints_2d.copy()
     points[..., :2] = undistort_with_camera(points[..., :2], camera)
     return points
+
+
+def _rough(found: HandBoxes) -> np.ndarray:
+    """(N,) bool: without any joint, from a detector that gives joints."""
+    if found.keypoints_2d is None:
+        return np.zeros(len(found), bool)
+    return ~np.isfinite(found.keypoints_2d[..., :2]).all(-1).any(-1)
 
 
 def _concatenated(found: Sequence[HandBoxes]) -> HandBoxes:

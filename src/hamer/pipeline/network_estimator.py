@@ -12,6 +12,7 @@ import torch
 
 from hamer.crops import CropBatch
 from hamer.fitting import FitOptions, HandPose
+from hamer.geometry.boxes import boxes_from_keypoints
 from hamer.geometry.cameras import solve_translation, undistort_with_camera
 from hamer.hand_models import HandModel
 from hamer.models.devices import exact_float32, free_memory
@@ -29,6 +30,9 @@ logger = logging.getLogger(__name__)
 
 OWN_TRUST = 0.3
 """Confidence of a point that the network read off its own maps, where these are quite sure of it. A detector's is near 1."""
+
+MOST_OFF = 2.5
+"""Largest ratio, either way, between a hand's rough box and the one that the network sees it in."""
 
 MUCH_NEARER = 0.5
 """Misfit of a fit alone over that of a refined hand from which the refined one is given up."""
@@ -186,17 +190,16 @@ class NetworkEstimator:
     ) -> tuple[Estimate, torch.Tensor | None]:
         """The network's own word on every hand, before any refinement, and the points that it read off its maps (N, 21, 3),
         undistorted px and confidence; None for a network that reads none.
+
+        A hand whose box is rough (`FlatHands`) is looked at twice, the second time in the box of the joints seen first.
         """
-        network = self._source.get()
         images = [p.rgb for p in pictures]
-        parts: list[dict[str, torch.Tensor]] = []
-        for start in range(0, len(flat), self.batch_size):
-            chunk = slice(start, start + self.batch_size)
-            hands = flat.hands[chunk]
-            crops = self.inputs.crops(images, flat.picture_index[chunk], hands)
-            with exact_float32():
-                parts.append(_kept(network(self.inputs.batch(crops, hands, network.device)), crops))
-        merged = {key: torch.cat([part[key] for part in parts]) for key in parts[0]}
+        merged = self._outputs(images, flat)
+        rough = torch.from_numpy(np.flatnonzero(flat.is_rough))
+        if len(rough):  # where the hand is, the network can tell better: it looks once more, there
+            closer = self._closer(flat[rough], {key: value[rough] for key, value in merged.items()})
+            again = self._outputs(images, closer)
+            merged = {key: value.index_copy(0, rough, again[key]) for key, value in merged.items()}
         orient, pose, betas = merged["global_orient"][:, 0], merged["hand_pose"], merged["betas"]
         joints = merged["joints"]
         if self._carries_over:
@@ -214,6 +217,30 @@ class NetworkEstimator:
             return estimate, None
         own = _undistorted(merged["own"][..., :2], flat, cameras)
         return estimate, torch.cat([own, OWN_TRUST * merged["own"][..., 2:].clamp(0.0, 1.0)], dim=-1)
+
+    def _outputs(self, images: Sequence[np.ndarray], flat: FlatHands) -> dict[str, torch.Tensor]:
+        """What `_kept` keeps of a forward pass, of all hands."""
+        network = self._source.get()
+        parts: list[dict[str, torch.Tensor]] = []
+        for start in range(0, len(flat), self.batch_size):
+            chunk = slice(start, start + self.batch_size)
+            hands = flat.hands[chunk]
+            crops = self.inputs.crops(images, flat.picture_index[chunk], hands)
+            with exact_float32():
+                parts.append(_kept(network(self.inputs.batch(crops, hands, network.device)), crops))
+        return {key: torch.cat([part[key] for part in parts]) for key in parts[0]}
+
+    def _closer(self, flat: FlatHands, output: dict[str, torch.Tensor]) -> FlatHands:
+        """The hands with boxes around the joints that the network saw in the first ones, where these can be believed."""
+        seen = output.get("own", output["points"])[..., :2].numpy()
+        first, boxes = flat.hands.boxes, boxes_from_keypoints(seen)
+        sizes, before = ((b[:, 2:] - b[:, :2]).max(-1) for b in (boxes, first))
+        centres = (boxes[:, :2] + boxes[:, 2:]) / 2
+        with np.errstate(invalid="ignore"):
+            believed = np.isfinite(boxes).all(-1) & self.inputs.can_be_cropped(boxes)
+            believed &= (centres > first[:, :2]).all(-1) & (centres < first[:, 2:]).all(-1)
+            believed &= (sizes > before / MOST_OFF) & (sizes < before * MOST_OFF)
+        return replace(flat, hands=replace(flat.hands, boxes=np.where(believed[:, None], boxes, first)))
 
 
 def _kept(output: dict[str, Any], crops: CropBatch) -> dict[str, torch.Tensor]:
