@@ -100,7 +100,8 @@ def compute_loss(
     Args:
         output: what `HAMER.forward` returns.
         batch: `keypoints_2d` (B, 21, 3), `keypoints_3d` (B, 21, 4), and per parameter name in `mano_params`
-            (axis-angle or matrices), `has_mano_params` (B,), `mano_params_is_axis_angle` (B,).
+            (axis-angle or matrices), `has_mano_params` (B,), `mano_params_is_axis_angle` (B,); where crops show other
+            hands (`hamer.training.crop_exchange`) `shown`, the labels of these, which maps are compared with.
         weights: `cfg.LOSS_WEIGHTS`: KEYPOINTS_2D, KEYPOINTS_3D, GLOBAL_ORIENT, HAND_POSE, BETAS; and, where they are above
             0, VERTICES, and HEATMAPS, PARTS and POINTS of a network with a dense head.
         root: joint that 3D keypoints and vertices are relative to.
@@ -127,7 +128,7 @@ def compute_loss(
         truth[name] = target
     if weights.get("VERTICES", 0) > 0:
         parts["vertices"] = _vertices(output, truth, batch["has_mano_params"], root, hand)
-    parts |= _dense(output, batch, weights, root)
+    parts |= _dense(output, {**batch, **batch.get("shown", {})}, weights, root)
     total = torch.stack([weights[name.upper()] * value for name, value in parts.items()]).sum()
     return total, {"loss": total.detach()} | {f"loss_{name}": value.detach() for name, value in parts.items()}
 

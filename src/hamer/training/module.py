@@ -151,7 +151,7 @@ class HamerModule(HAMER, LightningModule):
         Raises:
             NonFiniteLossError: before anything was changed by this batch.
         """
-        batch = self._with_landmark_noise(joint_batch["img"])
+        batch = self.options.crop_exchange(self._with_landmark_noise(joint_batch["img"]))
         self._require_captured(joint_batch)
         self._set_rates()
         for optimiser in self._optimisers():

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
+from hamer.training.crop_exchange import CropExchange
 from hamer.training.landmark_noise import LandmarkNoise
 from hamer.training.schedule import Schedule
 
@@ -65,6 +66,7 @@ class TrainingOptions:
         ema: `TRAIN.EMA`, decay of a moving average of the weights (`hamer.training.averaging`); 0 keeps none.
         schedule: `TRAIN.SCHEDULE`, the learning rate over time.
         landmark_noise: `TRAIN.LANDMARK_DROPOUT` and `TRAIN.LANDMARK_NOISE`.
+        crop_exchange: `TRAIN.CROP_EXCHANGE`.
     """
 
     lr: float = 1e-5
@@ -84,6 +86,7 @@ class TrainingOptions:
     ema: float = 0.0
     schedule: Schedule = field(default_factory=Schedule)
     landmark_noise: LandmarkNoise = field(default_factory=LandmarkNoise)
+    crop_exchange: CropExchange = field(default_factory=CropExchange)
 
     def __post_init__(self) -> None:
         if self.backbone not in get_args(BackboneTraining):
@@ -139,6 +142,7 @@ class TrainingOptions:
             adversarial=adversarial,
             schedule=Schedule.from_cfg(cfg, steps_per_update=2 if adversarial > 0 else 1),
             landmark_noise=LandmarkNoise.from_cfg(train),
+            crop_exchange=CropExchange(float(train.get("CROP_EXCHANGE") or 0.0)),
             loss_weights={key: float(value) for key, value in weights.items()},
             lora=LoRAOptions(**lora),
         )
