@@ -226,6 +226,16 @@ def test_hint(tmp_path: Path, made_up_hands: Any) -> None:
     np.testing.assert_allclose(picture.hands[0].box, box, rtol=1e-6)
 
 
+@pytest.mark.parametrize("confidence", [[], [0.5]])
+def test_joints_that_are_not_labelled_are_null(confidence: list[float]) -> None:
+    """Beside rows with a confidence of their own and beside rows without; the first one too."""
+    rows: list[Any] = [[10.0 + n, 20.0, *confidence] for n in range(21)]
+    rows[0] = rows[7] = None
+    read = read_hand({"is_right": True, "box": [0, 0, 50, 50], "keypoints_2d": rows}, None, Path())
+    assert np.flatnonzero(read.keypoints_2d[:, 2] == 0).tolist() == [0, 7]
+    np.testing.assert_array_equal(read.keypoints_2d[20], [30.0, 20.0, *(confidence or [1.0])])
+
+
 def test_rotations_may_be_matrices(made_up_hands: Any, tmp_path: Path) -> None:
     hand = made_up_hands.hand(9)
     matrices = aa_to_rotmat(torch.as_tensor(hand.pose.reshape(16, 3), dtype=torch.float64))

@@ -44,6 +44,7 @@ examples:
   hamer data pack --annotations my_hands.json --img_folder photos --out_folder packed/train --part train
   hamer data pack --annotations my_hands.json --img_folder photos --out_folder packed/val --part val --name OWN-VAL
   hamer data pack --annotations demo_out --img_folder photos --out_folder packed --min_score 0.8
+  hamer data pack --annotations my_hands.json --out_folder packed --hand_model open --landmarks
   hamer data pack --annotations FreiHAND_pub_v2 --mano MANO_RIGHT.pkl --out_folder packed/freihand
   hamer data pack --annotations coco_wholebody_train_v1.0.json --img_folder train2017 --out_folder packed/cocow --max_side 640
   hamer data pack --annotations mine.json --out_folder packed --name LAB-TRAIN --licence "CC BY 4.0" --source "our lab"
@@ -137,6 +138,10 @@ def _add_pack(commands: Any) -> None:
     out.add_argument(
         "--leave_out", nargs="+", default=[], choices=["keypoints_3d", "hand_pose", "betas"], help="fields to drop"
     )
+    out.add_argument(
+        "--landmarks", action="store_true",
+        help="note what the landmark model sees of each hand, for networks that are given its points (experiment=built_in)",
+    )  # fmt: skip
     out.add_argument(
         "--mocap", action="store_true", help="write mocap.npz too: the poses, for the training's adversary"
     )
@@ -237,7 +242,7 @@ def run_pack(args: argparse.Namespace) -> int:
     source = SourceOptions(args.img_folder, args.split, args.mano, args.min_score, args.hand_model, args.side)
     options = PackOptions(
         args.shard_size, int(args.shard_megabytes * 1e6), args.box_factor, args.min_keypoints, args.max_side,
-        tuple(args.leave_out),
+        tuple(args.leave_out), args.landmarks,
     )  # fmt: skip
     kind = kind_of(args.annotations) if args.format == "auto" else args.format
     pictures = read_annotations(args.annotations, kind, source)

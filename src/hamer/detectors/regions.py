@@ -101,7 +101,7 @@ def regions_from_palms(boxes: np.ndarray, keypoints: np.ndarray) -> Regions:
 
 #: Wrist, thumb up to its first joint, and the two lower joints of the fingers: the joints that hardly move when
 #: fingers bend.
-_STEADY = [0, 1, 2, 3, 5, 6, 9, 10, 13, 14, 17, 18]
+STEADY = [0, 1, 2, 3, 5, 6, 9, 10, 13, 14, 17, 18]
 
 
 def regions_from_keypoints(keypoints: np.ndarray) -> Regions:
@@ -114,7 +114,7 @@ def regions_from_keypoints(keypoints: np.ndarray) -> Regions:
     angles = upward_angle(keypoints[:, WRIST], bases)
     cos, sin = np.cos(angles), np.sin(angles)
     right, up = np.stack([cos, sin], -1), np.stack([sin, -cos], -1)
-    steady = keypoints[:, _STEADY]
+    steady = keypoints[:, STEADY]
     across, along = np.einsum("nkc,nc->nk", steady, right), np.einsum("nkc,nc->nk", steady, up)
     middle_across = (across.max(-1) + across.min(-1)) / 2
     middle_along = (along.max(-1) + along.min(-1)) / 2

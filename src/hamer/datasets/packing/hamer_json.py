@@ -105,7 +105,8 @@ def _points(hand: Mapping[str, Any], name: str, n: int) -> np.ndarray | None:
     if hand.get(name) is None:
         return None
     try:
-        rows = np.array([[np.nan] * n if row is None else row for row in hand[name]], np.float32)
+        width = next((len(row) for row in hand[name] if row is not None), n)
+        rows = np.array([[np.nan] * width if row is None else row for row in hand[name]], np.float32)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{name} must be 21 rows of {n} numbers, or {n + 1} with a confidence ({error})") from error
     if rows.ndim != 2 or rows.shape[0] != 21 or rows.shape[1] not in (n, n + 1):

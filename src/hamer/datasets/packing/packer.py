@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 
 from hamer.datasets.checking.sample_checks import check_hand
+from hamer.datasets.hands import decode
+from hamer.datasets.landmarking import Landmarker
 from hamer.datasets.packing.annotations import HandAnnotation, Pictures
 from hamer.datasets.packing.journal import Journal, Shard, open_journal
 from hamer.datasets.packing.picture_files import PictureBytes, picture_bytes, read_mask
@@ -35,7 +37,8 @@ class PackOptions:
     `shard_size` pictures at most a shard, and `shard_bytes` of content at most (a single larger sample gets its own);
     `box_factor` side of the stored box over the tight one; `min_keypoints` hands with fewer labelled joints are left
     out; `max_side` px above which pictures are made smaller, None for never; `leave_out` names of fields to drop, of
-    "keypoints_3d", "hand_pose", "betas".
+    "keypoints_3d", "hand_pose", "betas"; `landmarks`: note what the landmark model sees of each hand
+    (`hamer.datasets.landmarking`), for networks that are given its points.
     """
 
     shard_size: int = 1000
@@ -44,6 +47,7 @@ class PackOptions:
     min_keypoints: int = 5
     max_side: int | None = None
     leave_out: tuple[str, ...] = ()
+    landmarks: bool = False
 
     def __post_init__(self) -> None:
         for name in ("shard_size", "shard_bytes", "box_factor"):
@@ -89,8 +93,10 @@ def pack(
 
     Raises:
         ValueError: the folder holds something else, or another process writes there. OSError: it cannot be written to.
+        AssetError: the landmark model could not be fetched or read. MissingExtraError: ai-edge-litert is not installed.
     """
-    options = options or PackOptions()
+    options, workers = options or PackOptions(), workers or os.cpu_count() or 1
+    landmarker = Landmarker(threads=workers) if options.landmarks else None
     content = {**_content_of(pictures, options), "origin": dict(origin or {})}
     with open_journal(Path(folder), content, overwrite=overwrite) as journal:
         total, hands = len(pictures), sum(shard.hands for shard in journal.shards)
@@ -98,7 +104,7 @@ def pack(
             progress(journal.next, total, hands, [])
         writer = _ShardWriter(journal, options)
         try:
-            for index, prepared in _prepared(pictures, range(journal.next, total), options, workers):
+            for index, prepared in _prepared(pictures, range(journal.next, total), options, landmarker, workers):
                 writer.add(index, prepared)
                 hands += len(prepared.hands)
                 if progress:
@@ -159,28 +165,30 @@ class _ShardWriter:
 def _content_of(pictures: Pictures[Any], options: PackOptions) -> dict[str, Any]:
     """What the shards are made of, for the journal's first line."""
     names = hashlib.sha256("\n".join(pictures.name(i) for i in range(len(pictures))).encode(errors="replace"))
+    chosen = {**asdict(options), "leave_out": list(options.leave_out)}
     files = [[file.name, (stat := file.stat()).st_size, stat.st_mtime_ns] for file in pictures.files]
     return {
         "pictures": len(pictures),
         "names": names.hexdigest()[:16],
         "annotations": files if len(files) <= 20 else hashlib.sha256(repr(files).encode()).hexdigest()[:16],
-        "options": {**asdict(options), "leave_out": list(options.leave_out)},
+        "options": {
+            name: value for name, value in chosen.items() if name != "landmarks" or value
+        },  # newer than packs are
     }
 
 
 def _prepared(
-    pictures: Pictures[Any], indices: range, options: PackOptions, workers: int | None
+    pictures: Pictures[Any], indices: range, options: PackOptions, landmarker: Landmarker | None, workers: int
 ) -> Iterator[tuple[int, _Prepared]]:
     """The pictures of `indices` in order, a few of them worked on ahead."""
-    workers = workers or os.cpu_count() or 1
     if workers == 1:
-        yield from ((index, _prepare(pictures, index, options)) for index in indices)
+        yield from ((index, _prepare(pictures, index, options, landmarker)) for index in indices)
         return
     waiting: deque[tuple[int, Future[_Prepared]]] = deque()
     with ThreadPoolExecutor(workers, thread_name_prefix="pack") as pool:
         try:
             for index in indices:
-                waiting.append((index, pool.submit(_prepare, pictures, index, options)))
+                waiting.append((index, pool.submit(_prepare, pictures, index, options, landmarker)))
                 if len(waiting) >= workers * _AHEAD_PER_WORKER:
                     done, future = waiting.popleft()
                     yield done, future.result()
@@ -192,15 +200,17 @@ def _prepared(
                 future.cancel()
 
 
-def _prepare(pictures: Pictures[Any], index: int, options: PackOptions) -> _Prepared:
+def _prepare(pictures: Pictures[Any], index: int, options: PackOptions, landmarker: Landmarker | None) -> _Prepared:
     try:
-        return _prepare_picture(pictures, index, options)
+        return _prepare_picture(pictures, index, options, landmarker)
     except (HamerError, ValueError, KeyError, TypeError, IndexError, OSError) as error:  # of this picture alone
         reason = f"{type(error).__name__} {error}" if isinstance(error, (KeyError, IndexError)) else str(error)
         return _Prepared(skipped=[(pictures.name(index), reason)])
 
 
-def _prepare_picture(pictures: Pictures[Any], index: int, options: PackOptions) -> _Prepared:
+def _prepare_picture(
+    pictures: Pictures[Any], index: int, options: PackOptions, landmarker: Landmarker | None
+) -> _Prepared:
     annotation = pictures[index]
     skipped = [(annotation.name, fault) for fault in annotation.faults]
     if not annotation.hands:
@@ -230,7 +240,17 @@ def _prepare_picture(pictures: Pictures[Any], index: int, options: PackOptions) 
             skipped.append((annotation.name, f"hand {number}: {error}"))
             continue
         hands.append(sample)
+    if landmarker is not None and hands:
+        _note_landmarks(landmarker, picture, hands, index)
     return _Prepared(_members(picture, hands, masks) if hands else {}, hands, skipped)
+
+
+def _note_landmarks(landmarker: Landmarker, picture: PictureBytes, hands: list[dict[str, Any]], index: int) -> None:
+    rgb = np.ascontiguousarray(decode(picture.content)[:, :, ::-1])
+    for number, hand in enumerate(hands):
+        found = landmarker.of(rgb, hand["keypoints_2d"], np.random.default_rng([index, number]))
+        if found is not None:
+            hand.update(found.labels())
 
 
 def _members(picture: PictureBytes, hands: list[dict[str, Any]], masks: list[np.ndarray]) -> dict[str, bytes]:

@@ -9,11 +9,11 @@ from typing import Any
 import cv2
 import numpy as np
 
+from hamer.datasets.landmarking import Landmarker
 from hamer.datasets.synthetic.backgrounds.backgrounds import Backgrounds
 from hamer.datasets.synthetic.camera.effects import photograph
 from hamer.datasets.synthetic.composition import Scene, SceneMaker
 from hamer.datasets.synthetic.drawing.numba_drawing import Drawn, draw
-from hamer.datasets.synthetic.landmarking import Landmarker
 from hamer.datasets.synthetic.options import SyntheticOptions
 from hamer.datasets.synthetic.skin.bank import SkinBank
 from hamer.datasets.synthetic.srgb import light_of_bytes
@@ -97,7 +97,8 @@ class PictureMaker:
         rgb = photograph(light, effects_rng, options.effects * effects_rng.uniform())
         labels = annotation(truth, visibility, options.width, options.height, options.box_factor)
         if self.landmarker is not None:
-            labels |= _landmarks(self.landmarker, rgb, truth, landmark_rng)
+            found = self.landmarker.of(rgb, truth.keypoints_2d, landmark_rng)
+            labels |= {} if found is None else found.labels()
         return MadePicture(rgb, parts, depth, uv, visibility, truth, labels)
 
     def _drawn(self, scene: Scene, truth: HandTruth) -> tuple[Drawn, np.ndarray]:
@@ -134,10 +135,3 @@ def truth_of(scene: Scene) -> HandTruth:
 def over_background(drawn: Drawn, background: np.ndarray) -> np.ndarray:
     """Light (H, W, 3) float32 of what was drawn before a background (H, W, 3) uint8 sRGB."""
     return drawn.color + cv2.LUT(background, light_of_bytes()[:, None]) * (1 - drawn.alpha[..., None])
-
-
-def _landmarks(
-    landmarker: Landmarker, rgb: np.ndarray, truth: HandTruth, rng: np.random.Generator
-) -> dict[str, np.ndarray]:
-    found = landmarker.of(rgb, truth.keypoints_2d, rng)
-    return {} if found is None else {"landmarks_2d": found.points, "landmarks_3d": found.world}

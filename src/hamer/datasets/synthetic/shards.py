@@ -76,8 +76,8 @@ class Recipe:
 
     def maker(self) -> Any:
         """The `PictureMaker`; heavy imports happen here."""
+        from hamer.datasets.landmarking import Landmarker
         from hamer.datasets.synthetic.backgrounds.backgrounds import Backgrounds
-        from hamer.datasets.synthetic.landmarking import Landmarker
         from hamer.datasets.synthetic.maker import PictureMaker
         from hamer.pipeline.reconstructor import load_hand_model
 

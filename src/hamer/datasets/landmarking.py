@@ -1,4 +1,4 @@
-"""What the built-in landmark model says of a made picture, so that a network that is given its points learns its errors."""
+"""What the built-in landmark model says of an annotated hand, so that a network that is given its points learns its errors."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hamer.detectors.joints_of_landmarks import joints_of_landmarks
 from hamer.detectors.landmarks import Guesses, LandmarkModel
 from hamer.detectors.merging import agree
 from hamer.detectors.pictures import well_exposed
-from hamer.detectors.regions import GREY, Pyramid, Regions, regions_from_keypoints
+from hamer.detectors.regions import GREY, STEADY, Pyramid, Regions, regions_from_keypoints
 from hamer.detectors.scoring import joint_confidences
 
 _SHIFT, _STRETCH, _TURN = 0.08, 0.15, np.deg2rad(15)
@@ -30,6 +30,10 @@ class Landmarks:
     points: np.ndarray
     world: np.ndarray
 
+    def labels(self) -> dict[str, np.ndarray]:
+        """As the annotation of a training sample holds them."""
+        return {"landmarks_2d": self.points, "landmarks_3d": self.world}
+
 
 class Landmarker:
     """The landmark model's answer where a hand is known to be, as the detector's search would end.
@@ -40,28 +44,37 @@ class Landmarker:
 
     Args:
         model: file of the landmark model; None fetches it (`hamer.assets.landmark_models`).
+        threads: that may ask at once without waiting for one another.
 
     Raises:
         MissingExtraError: ai-edge-litert is not installed. AssetError: the model could not be fetched or read.
     """
 
-    def __init__(self, model: str | Path | None = None) -> None:
-        self._model = LandmarkModel(assets.landmark_models()[1] if model is None else model, threads=1)
+    def __init__(self, model: str | Path | None = None, *, threads: int = 1) -> None:
+        self._model = LandmarkModel(assets.landmark_models()[1] if model is None else model, threads=threads)
 
     def of(self, rgb: np.ndarray, keypoints_2d: np.ndarray, rng: np.random.Generator) -> Landmarks | None:
-        """Landmarks of the hand with true joints `keypoints_2d` (21, 2) px in a picture (H, W, 3) uint8; None if not seen.
+        """Landmarks of the hand with true joints `keypoints_2d` in a picture (H, W, 3) uint8; None if not seen.
 
         `rng` moves the first region.
+
+        Args:
+            keypoints_2d: (21, 2) px, or (21, 3) with a confidence, 0 where a joint is not labelled. Those of the palm and
+                the fingers' bases must be, else there is no place to look at.
         """
+        joints = np.asarray(keypoints_2d, np.float64)
+        labelled = joints[:, 2] > 0 if joints.shape[1] == 3 else np.ones(21, bool)
+        if not labelled[STEADY].all():
+            return None
         picture = Pyramid(well_exposed(rgb))
-        start = jittered(regions_from_keypoints(np.asarray(keypoints_2d, np.float64)[None]), rng)
+        start = jittered(regions_from_keypoints(joints[None, :, :2]), rng)
         first = self._model(picture, start)
         if first.presence[0] < _SEEN:
             grey = self._model(picture, start.changed(tone=GREY))
             first = grey if grey.presence[0] > first.presence[0] else first
         tracked = regions_from_keypoints(first.points).changed(tone=first.regions.tones, mirror=True)
         looks = [first, self._model(picture, tracked)]
-        return _answer(looks, keypoints_2d)
+        return _answer(looks, joints[:, :2], labelled)
 
 
 def jittered(regions: Regions, rng: np.random.Generator) -> Regions:
@@ -73,12 +86,12 @@ def jittered(regions: Regions, rng: np.random.Generator) -> Regions:
     return Regions.of(regions.centers + shift, sizes, angles)
 
 
-def _answer(looks: list[Guesses], keypoints_2d: np.ndarray) -> Landmarks | None:
+def _answer(looks: list[Guesses], joints: np.ndarray, labelled: np.ndarray) -> Landmarks | None:
     points, spreads, world, _right = agree(looks)
     points = joints_of_landmarks(points)
     presence = np.stack([look.presence for look in looks])
-    size = max(float(np.ptp(keypoints_2d, axis=0).max()), 1.0)
-    miss = float(np.linalg.norm(points[0] - keypoints_2d, axis=-1).mean()) / size
+    size = max(float(np.ptp(joints[labelled], axis=0).max()), 1.0)
+    miss = float(np.linalg.norm(points[0] - joints, axis=-1)[labelled].mean()) / size
     if presence[-1, 0] < _LEAST_PRESENCE or miss > _LOST:
         return None
     confidence = joint_confidences(_LIKE_FIVE * spreads, presence.mean(0))

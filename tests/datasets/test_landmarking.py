@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hamer.datasets.synthetic.landmarking import Landmarker, jittered
+from hamer.datasets.landmarking import Landmarker, jittered
 from hamer.datasets.synthetic.maker import MadePicture, PictureMaker
 from hamer.datasets.synthetic.options import SyntheticOptions
 from hamer.detectors.regions import Regions
@@ -76,3 +76,16 @@ def test_regions_are_moved_within_bounds() -> None:
     assert 85 <= moved.sizes.min() < 86
     assert 114 < moved.sizes.max() <= 115
     assert np.deg2rad(14) < np.abs(moved.angles).max() <= np.deg2rad(15)
+
+
+def test_joints_that_are_not_labelled_do_not_count(landmarker: Landmarker, pictures: list[MadePicture]) -> None:
+    for picture in pictures:
+        points = np.c_[picture.truth.keypoints_2d, np.ones(21)]
+        whole = landmarker.of(picture.rgb, points, np.random.default_rng(0))
+        points[[4, 8, 12]] = [-5000, 0, 0]  # fingertips
+        without_tips = landmarker.of(picture.rgb, points, np.random.default_rng(0))
+        assert (whole is None) == (without_tips is None)
+        if whole is not None and without_tips is not None:
+            np.testing.assert_array_equal(whole.points, without_tips.points)
+        points[9] = np.nan, np.nan, 0
+        assert landmarker.of(picture.rgb, points, np.random.default_rng(0)) is None
