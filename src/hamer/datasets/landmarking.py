@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,19 +55,27 @@ class Landmarker:
         self._model = LandmarkModel(assets.landmark_models()[1] if model is None else model, threads=threads)
 
     def of(self, rgb: np.ndarray, keypoints_2d: np.ndarray, rng: np.random.Generator) -> Landmarks | None:
-        """Landmarks of the hand with true joints `keypoints_2d` in a picture (H, W, 3) uint8; None if not seen.
+        """Landmarks of one hand, as `of_hands` gives those of several."""
+        return self.of_hands(rgb, [keypoints_2d], [rng])[0]
 
-        `rng` moves the first region.
+    def of_hands(
+        self, rgb: np.ndarray, keypoints_2d: Sequence[np.ndarray], rngs: Sequence[np.random.Generator]
+    ) -> list[Landmarks | None]:
+        """Landmarks of the hands of a picture (H, W, 3) uint8, each None if it is not seen.
 
         Args:
-            keypoints_2d: (21, 2) px, or (21, 3) with a confidence, 0 where a joint is not labelled. Those of the palm and
-                the fingers' bases must be, else there is no place to look at.
+            keypoints_2d: of each hand the true joints (21, 2) px, or (21, 3) with a confidence, 0 where a joint is not
+                labelled. Those of the palm and the fingers' bases must be, else there is no place to look at.
+            rngs: one a hand; they move the first regions.
         """
-        joints = np.asarray(keypoints_2d, np.float64)
+        picture = Pyramid(well_exposed(rgb))
+        pairs = zip(keypoints_2d, rngs, strict=True)
+        return [self._of(picture, np.asarray(joints, np.float64), rng) for joints, rng in pairs]
+
+    def _of(self, picture: Pyramid, joints: np.ndarray, rng: np.random.Generator) -> Landmarks | None:
         labelled = joints[:, 2] > 0 if joints.shape[1] == 3 else np.ones(21, bool)
         if not labelled[STEADY].all():
             return None
-        picture = Pyramid(well_exposed(rgb))
         start = jittered(regions_from_keypoints(joints[None, :, :2]), rng)
         first = self._model(picture, start)
         if first.presence[0] < _SEEN:

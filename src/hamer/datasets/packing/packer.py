@@ -166,14 +166,14 @@ def _content_of(pictures: Pictures[Any], options: PackOptions) -> dict[str, Any]
     """What the shards are made of, for the journal's first line."""
     names = hashlib.sha256("\n".join(pictures.name(i) for i in range(len(pictures))).encode(errors="replace"))
     chosen = {**asdict(options), "leave_out": list(options.leave_out)}
+    if not options.landmarks:  # packs that were begun before there was the choice go on
+        del chosen["landmarks"]
     files = [[file.name, (stat := file.stat()).st_size, stat.st_mtime_ns] for file in pictures.files]
     return {
         "pictures": len(pictures),
         "names": names.hexdigest()[:16],
         "annotations": files if len(files) <= 20 else hashlib.sha256(repr(files).encode()).hexdigest()[:16],
-        "options": {
-            name: value for name, value in chosen.items() if name != "landmarks" or value
-        },  # newer than packs are
+        "options": chosen,
     }
 
 
@@ -247,8 +247,8 @@ def _prepare_picture(
 
 def _note_landmarks(landmarker: Landmarker, picture: PictureBytes, hands: list[dict[str, Any]], index: int) -> None:
     rgb = np.ascontiguousarray(decode(picture.content)[:, :, ::-1])
-    for number, hand in enumerate(hands):
-        found = landmarker.of(rgb, hand["keypoints_2d"], np.random.default_rng([index, number]))
+    rngs = [np.random.default_rng([index, number]) for number in range(len(hands))]
+    for hand, found in zip(hands, landmarker.of_hands(rgb, [h["keypoints_2d"] for h in hands], rngs), strict=True):
         if found is not None:
             hand.update(found.labels())
 
