@@ -80,6 +80,32 @@ def test_a_bfloat16_file_is_what_bfloat16_arithmetic_would_round_to(checkpoint: 
     torch.testing.assert_close(*results, atol=1e-6, rtol=0)
 
 
+def test_the_mean_of_networks(checkpoint: Path, tmp_path: Path) -> None:
+    first, second, mean = (tmp_path / f"{name}.safetensors" for name in ("first", "second", "mean"))
+    assert command(str(checkpoint), str(first), "--keep-discriminator") == 0
+    weights = read_weights(first)
+    other = {n: value if n.startswith("mano.") else value + 0.25 for n, value in weights.tensors.items()}
+    write_safetensors(second, other, config=weights.config)
+    assert command(str(checkpoint), str(mean), "--average-with", str(second), str(second), "--keep-discriminator") == 0
+    for name, value in load_hamer(mean)[0].state_dict().items():
+        is_learned = value.is_floating_point() and not name.startswith("mano.")
+        expected = weights.tensors[name] + 0.5 / 3 if is_learned else weights.tensors[name]
+        torch.testing.assert_close(value, expected, rtol=0, atol=1e-6)  # float32
+
+
+def test_networks_that_differ_have_no_mean(
+    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, other = tmp_path / "first.safetensors", tmp_path / "other.safetensors"
+    assert command(str(checkpoint), str(first)) == 0
+    weights = read_weights(first)
+    changed = {**weights.tensors, "mano.v_template": weights.tensors["mano.v_template"] + 0.01}
+    write_safetensors(other, changed, config=weights.config)
+    assert command(str(first), str(tmp_path / "mean.safetensors"), "--average-with", str(other)) == 1
+    assert "the same hand, but" in capsys.readouterr().err
+    assert not (tmp_path / "mean.safetensors").exists()
+
+
 def test_the_adversary_is_kept_on_request(checkpoint: Path, tmp_path: Path) -> None:
     output = tmp_path / "training.safetensors"
     assert command(str(checkpoint), str(output), "--keep-discriminator") == 0
