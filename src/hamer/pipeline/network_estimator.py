@@ -31,8 +31,9 @@ logger = logging.getLogger(__name__)
 OWN_TRUST = 0.3
 """Confidence of a point that the network read off its own maps, where these are quite sure of it. A detector's is near 1."""
 
-MOST_OFF = 2.5
-"""Largest ratio, either way, between a hand's rough box and the one that the network sees it in."""
+CLOSER_SIZES = (0.7, 2.0)
+"""Sizes, in those of a hand's rough box, of the box that the network sees it in, if that is to be believed: boxes by arms have
+0.62 to 1.06 of the size of hands; a mitten of which the network sees a piece as a hand is not to shrink to that."""
 
 MUCH_NEARER = 0.5
 """Misfit of a fit alone over that of a refined hand from which the refined one is given up."""
@@ -239,7 +240,7 @@ class NetworkEstimator:
         with np.errstate(invalid="ignore"):
             believed = np.isfinite(boxes).all(-1) & self.inputs.can_be_cropped(boxes)
             believed &= (centres > first[:, :2]).all(-1) & (centres < first[:, 2:]).all(-1)
-            believed &= (sizes > before / MOST_OFF) & (sizes < before * MOST_OFF)
+            believed &= (sizes > CLOSER_SIZES[0] * before) & (sizes < CLOSER_SIZES[1] * before)
         return replace(flat, hands=replace(flat.hands, boxes=np.where(believed[:, None], boxes, first)))
 
 
