@@ -86,14 +86,23 @@ def _copy(
     low = np.maximum(centre - _AROUND * side, 0).astype(int)
     high = np.minimum(centre + _AROUND * side, rgb.shape[1::-1]).astype(int)
     part, scale = rgb[low[1] : high[1], low[0] : high[0]], rng.uniform(*sizes) / side
-    small = cv2.resize(part, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    noisy = np.clip(small + rng.normal(0, rng.uniform(2, 12), small.shape), 0, 255).astype(np.uint8)
-    written = cv2.imencode(".jpg", noisy, [cv2.IMWRITE_JPEG_QUALITY, int(rng.uniform(35, 80))])[1]
-    picture = Picture(np.asarray(cv2.imdecode(written, cv2.IMREAD_COLOR), np.uint8))
-    truth = (points - low + 0.5) * (np.array(small.shape[1::-1]) / part.shape[1::-1]) - 0.5
+    small, truth = shrunk(part, points - low, scale, rng)
+    picture = Picture(small)
     around = boxes_from_keypoints(truth[None])
     around = around + rng.uniform(-_BOX_ERROR, _BOX_ERROR, 4) * np.ptp(truth, axis=0).max()
     return SmallHand(picture, detector.landmarks_in_boxes(picture.rgb, around, one.is_right), truth, sizes)
+
+
+def shrunk(
+    rgb: np.ndarray, points: np.ndarray, scale: float, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """A picture (H, W, 3) and points (N, 2) px in it, `scale` times as large, with a camera's noise and JPEG's blocks."""
+    small = cv2.resize(rgb, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    noisy = np.clip(small + rng.normal(0, rng.uniform(2, 12), small.shape), 0, 255).astype(np.uint8)
+    quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.uniform(35, 80))]
+    written = cv2.imencode(".jpg", cv2.cvtColor(noisy, cv2.COLOR_RGB2BGR), quality)[1]
+    read = cv2.cvtColor(cv2.imdecode(written, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+    return read, (points + 0.5) * (np.array(small.shape[1::-1]) / rgb.shape[1::-1]) - 0.5
 
 
 def table(hands: Sequence[SmallHand], ways: Sequence[Way]) -> Iterator[str]:

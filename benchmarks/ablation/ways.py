@@ -17,6 +17,7 @@ from hamer.pipeline.pictures import Picture
 from hamer.structures import Camera, HandBoxes
 
 LANDMARKS_ALONE = "landmarks alone"
+OWN_POINTS = "network, image only, refined by own points"
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ def all_ways(weights: Path | None, *, batch_size: int = 16, refinement: FitOptio
 
     ways = [Way("network, image only", estimator(False), takes_landmarks=False)]
     if network.dense_head is not None:
-        ways.append(Way("network, image only, refined by own points", estimator(True), takes_landmarks=False))
+        ways.append(Way(OWN_POINTS, estimator(True), takes_landmarks=False))
     if estimator(False).inputs.takes_landmarks:
         ways.append(Way("network, with landmark tokens", estimator(False)))
     return [*ways, Way("network + refinement (built-in way)", estimator(True)), *rest]

@@ -21,8 +21,10 @@ ROOT = Path(__file__).resolve().parents[2]
 def ablation(monkeypatch: pytest.MonkeyPatch) -> Any:
     """The modules beside the benchmark."""
     monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    import ablation.made_hands
     import ablation.photo_hands
     import ablation.shrunk_hands
+    import ablation.small_made_hands
     import ablation.ways
 
     return ablation
@@ -145,3 +147,47 @@ def test_small_copies_know_where_their_joints_are(
     lines = [line for line in ablation.shrunk_hands.table(hands, [way]) if line.startswith("| seven")]
     assert len(lines) == 2
     assert all(line.startswith("| seven hundredths off | 0.000 | 1.000 | 1.000 | 0.6") for line in lines)
+
+
+def made_hand(ablation: Any) -> Any:
+    """One of 100 px whose landmarks are 10 px too far right, and its 3D guess 1 cm."""
+    rng = np.random.default_rng(1)
+    points = np.concatenate([[[60.0, 60.0], [160.0, 160.0]], rng.uniform(60, 160, (19, 2))])
+    joints = rng.normal(0, 0.05, (21, 3))
+    seen = np.column_stack([points + np.array([10, 0]), np.ones(21)])[None]
+    guess = joints + np.where(np.arange(21)[:, None] > 0, [0.01, 0, 0], 0)
+    found = HandBoxes(np.array([[70.0, 60, 170, 160]]), [True], [1.0], seen, guess[None])
+    picture = ablation.shrunk_hands.Picture(rng.integers(0, 255, (220, 220, 3), np.uint8))
+    return ablation.made_hands.MadeHand(picture, found, True, joints, np.zeros((1, 3)), points)
+
+
+def test_mended_landmarks_lie_between_what_was_seen_and_the_truth(ablation: Any) -> None:
+    hand = made_hand(ablation)
+    shares = []
+    for changed in ablation.made_hands.mended([hand] * 50, 0.7):
+        far = changed.found.keypoints_2d[0, :, :2] - hand.keypoints_2d
+        shares.append(1 - far[:, 0] / 10)
+        np.testing.assert_allclose(far[:, 1], 0, atol=1e-4)  # float32 px
+        off = changed.found.keypoints_3d[0] - (hand.joints - hand.joints[0])
+        np.testing.assert_allclose(off[1:, 0] / 0.01, far[0, 0] / 10, atol=1e-4)
+    assert np.ptp(shares, axis=1).max() < 1e-5  # one share a hand
+    assert 0 <= np.min(shares) < 0.1
+    assert 0.6 < np.max(shares) <= 0.7
+
+
+def test_small_hands_by_arms_reach_the_estimator_as_the_detector_gives_them(ablation: Any) -> None:
+    """NaN points for those that get a second look, none for the others; sizes as asked for; a right answer counts fully."""
+    hand, given = made_hand(ablation), []
+
+    def estimator(pictures: Any, cameras: Any, found: Any) -> Any:
+        given.extend(zip(pictures, found, strict=True))
+        return [[] for _ in pictures]
+
+    way = ablation.ways.Way("stub", estimator, takes_landmarks=False)
+    lines = list(ablation.small_made_hands.table([hand], way))
+    sizes = ablation.small_made_hands.SIZES
+    assert [line.split("|")[1].strip() for line in lines[-3:]] == [k[0] for k in ablation.small_made_hands.KINDS]
+    assert len(given) == 3 * len(sizes)
+    assert all(found.keypoints_2d is None for _, found in given[: 2 * len(sizes)])
+    assert all(np.isnan(found.keypoints_2d).all() for _, found in given[2 * len(sizes) :])
+    assert [picture.width for picture, _ in given[: len(sizes)]] == [220, 141, 88, 62, 44, 31]

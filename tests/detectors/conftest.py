@@ -1,4 +1,4 @@
-"""The landmark models, and a real picture of a hand, for the tests of this room."""
+"""The detector, and a real picture of a hand, for the tests of this room."""
 
 from __future__ import annotations
 
@@ -8,19 +8,11 @@ import cv2
 import numpy as np
 import pytest
 
-from hamer import assets
-from hamer.errors import AssetError
-
 
 @pytest.fixture(scope="session")
-def models() -> tuple[Path, Path]:
-    """Files of palm detector and landmark model, or a skip that says why they are not there."""
-    pytest.importorskip("ai_edge_litert", reason="ai-edge-litert is not installed (no wheel for this platform?)")
-    try:
-        palm, landmark = assets.landmark_models()
-    except AssetError as error:
-        pytest.skip(f"the landmark models cannot be fetched: {error}")
-    return palm, landmark
+def models(landmark_models: tuple[Path, Path]) -> tuple[Path, Path]:
+    """Files of palm detector and landmark model."""
+    return landmark_models
 
 
 @pytest.fixture(scope="session")

@@ -76,6 +76,8 @@ def test_wrong_options_of_mediapipe_are_refused_before_anything_is_fetched(optio
 def test_the_room_imports_nothing_heavy() -> None:
     code = "import sys, hamer.detectors; assert not {'cv2', 'torch', 'ai_edge_litert'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+    code = "import sys, hamer.detectors.mediapipe; assert not {'torch', 'ai_edge_litert'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_without_litert_the_error_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,9 +19,11 @@ pytest.importorskip("tensorboard", reason="training needs the extra: pip install
 
 from hamer.configs.compose import compose
 from hamer.models import load_hamer
+from hamer.models.landmark_stem import LandmarkStem, Trunk
 from hamer.training.checkpointing import OURS, read_checkpoint
 from hamer.training.curves import read_curves
 from hamer.training.run import TrainingOutcome, train
+from hamer.weights import require_built_in
 
 tars = SimpleNamespace(**runpy.run_path(str(Path(__file__).parents[1] / "datasets" / "tar_making.py")))
 Command = Callable[..., list[str]]
@@ -60,8 +62,9 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
             *(f"exp_name={name}", "experiment=built_in", "data=synthetic", "trainer=cpu", "seed=2"),
             *("DATASETS.FILE=TRAIN.yaml", "DATASETS.VAL_FILE=VAL.yaml", "DATASETS.SHUFFLE_BUFFER=4"),
             *(
+                "MODEL.BACKBONE.TRUNK=null",
                 "MODEL.BACKBONE.STEM=[4,4,8,8]",
-                "MODEL.BACKBONE.STEM_BLOCKS=[0,1,0,1]",
+                "+MODEL.BACKBONE.STEM_BLOCKS=[0,1,0,1]",
                 "MODEL.BACKBONE.EMBED_DIM=16",
                 "MODEL.BACKBONE.DEPTH=1",
             ),
@@ -113,6 +116,18 @@ def test_a_run_and_what_it_leaves(command: Command) -> None:
         output = network({"img": torch.zeros(1, 3, 128, 128)})
     assert output["pred_keypoints_3d"].shape == (1, 21, 3)
     assert output["pred_points"].shape == (1, 21, 4)  # the network reads them: its maps are not for training only
+
+
+def test_a_run_from_nothing_begins_with_the_published_trunk(command: Command) -> None:
+    """And leaves it as it is, average and all."""
+    stem = ("MODEL.BACKBONE.TRUNK=hand_landmark", "MODEL.BACKBONE.STEM=[4,4,8]", "++MODEL.BACKBONE.STEM_BLOCKS=null")
+    network, _ = load_hamer(run(command("trunk", *stem, steps=2)).folder.last)
+    found = network.backbone.patch_embed
+    assert isinstance(found, LandmarkStem)
+    published = Trunk()
+    published.load(require_built_in())
+    for name, value in published.state_dict().items():
+        assert torch.equal(found.trunk.state_dict()[name], value), name
 
 
 def test_continued_is_the_run_that_was_not_cut(command: Command) -> None:

@@ -5,11 +5,9 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-IMAGE_MEAN: tuple[float, float, float] = (0.485, 0.456, 0.406)
-"""ImageNet's mean colour, RGB, of pictures in 0..1."""
+from hamer.models.config import IMAGE_MEAN, IMAGE_STD
 
-IMAGE_STD: tuple[float, float, float] = (0.229, 0.224, 0.225)
-"""ImageNet's standard deviation of colour, RGB, of pictures in 0..1."""
+__all__ = ["IMAGE_MEAN", "IMAGE_STD", "denormalise", "normalise"]
 
 
 def normalise(

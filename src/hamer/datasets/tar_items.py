@@ -17,6 +17,7 @@ from hamer.crops.augmentation import Augmentation
 from hamer.datasets import patch_pixels, utils
 from hamer.datasets.crop_settings import CropSettings
 from hamer.datasets.example import ExamplePlan, Subject, plan_example
+from hamer.models.config import IMAGE_MEAN, IMAGE_STD
 
 FLIP_KEYPOINT_PERMUTATION: tuple[int, ...] = tuple(range(21))
 """A mirrored hand keeps the order of its joints."""
@@ -32,8 +33,8 @@ def process_tar_item(
     augment_config: Any = None,
     train: bool = False,
     size: int = 256,
-    mean: Sequence[float] = (0.485, 0.456, 0.406),
-    std: Sequence[float] = (0.229, 0.224, 0.225),
+    mean: Sequence[float] = IMAGE_MEAN,
+    std: Sequence[float] = IMAGE_STD,
     bbox_shape: tuple[int, int] | None = None,
     use_antialias: bool = False,
     border_mode: int = cv2.BORDER_CONSTANT,

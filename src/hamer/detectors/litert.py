@@ -7,7 +7,6 @@ faster than one with a single thread, while one interpreter per thread scales wi
 
 from __future__ import annotations
 
-import importlib
 import os
 import queue
 from concurrent.futures import ThreadPoolExecutor
@@ -16,10 +15,15 @@ from typing import Any
 
 import numpy as np
 
-from hamer.errors import AssetError, MissingExtraError
+from hamer.checkpoints.litert_files import litert
+from hamer.errors import AssetError
 
 #: More workers than this only cost memory: a picture seldom has more crops at once than keep eight cores busy.
 _MOST_THREADS = 8
+_WITHOUT = (
+    "Where it has no wheel (Macs with Intel processors), run hamer in a Linux container, or give the hands' joints "
+    "yourself: --boxes file.json, or boxes= in Python"
+)
 
 
 def available_threads() -> int:
@@ -29,18 +33,6 @@ def available_threads() -> int:
     except AttributeError:  # not on macOS and Windows
         cores = os.cpu_count() or 1
     return max(1, min(cores, _MOST_THREADS))
-
-
-def _interpreter_class() -> Any:
-    """LiteRT's `Interpreter`, or a MissingExtraError that says how to get it or do without."""
-    try:
-        return importlib.import_module("ai_edge_litert.interpreter").Interpreter
-    except ImportError as error:
-        raise MissingExtraError(
-            f"The hand detector 'mediapipe' needs the package ai-edge-litert, which could not be imported ({error}). "
-            "Install it with: pip install ai-edge-litert. Where it has no wheel (Macs with Intel processors), run "
-            "hamer in a Linux container, or give the hands' joints yourself: --boxes file.json, or boxes= in Python"
-        ) from error
 
 
 class LiteRTNetwork:
@@ -56,7 +48,7 @@ class LiteRTNetwork:
     def __init__(self, path: str | Path, *, threads: int | None = None) -> None:
         self.path = Path(path)
         self.threads = available_threads() if threads is None else threads
-        interpreter_class = _interpreter_class()
+        interpreter_class = litert("The hand detector 'mediapipe'", _WITHOUT).Interpreter
         self._idle: queue.SimpleQueue[Any] = queue.SimpleQueue()
         for _ in range(self.threads):
             try:

@@ -2,7 +2,7 @@
 
 `HamerConfig.from_cfg` reads the original's keys (`MODEL.BACKBONE.TYPE: vit` is ViT-H). Other sizes are written with
 keys that the original does not have: `TYPE: vit_s` (`vit_b`, `vit_l`, `vit_h`), or `EMBED_DIM`, `DEPTH`, `NUM_HEADS`
-one by one. So are a convolutional stem (`BACKBONE.STEM`), square input (`BACKBONE.IMAGE_SIZE`), tokens of a landmark
+one by one. So are a convolutional stem (`BACKBONE.STEM`, `TRUNK`), square input (`BACKBONE.IMAGE_SIZE`), tokens of a landmark
 model's points (`MODEL.LANDMARK_TOKENS`) and maps that are learned beside (`MODEL.DENSE_HEAD`).
 """
 
@@ -15,6 +15,13 @@ from typing import Any, Literal, TypeVar
 from hamer.configs.node import ConfigNode
 
 ViTSize = Literal["S", "B", "L", "H"]
+IMAGE_MEAN: tuple[float, float, float] = (0.485, 0.456, 0.406)
+"""ImageNet's mean colour, RGB, of pictures in 0..1: crops are normalised by it."""
+
+IMAGE_STD: tuple[float, float, float] = (0.229, 0.224, 0.225)
+"""ImageNet's standard deviation of colour, RGB, of pictures in 0..1."""
+
+TRUNKS = ("hand_landmark",)
 Part = TypeVar("Part", "LandmarkConfig", "DenseConfig")
 
 # width, depth, heads, stochastic depth: the ViTs of Dosovitskiy et al. (2021); rates as ViTPose trains them (Xu et al.
@@ -35,6 +42,8 @@ class ViTConfig:
     `stem`: channels of convolutions that halve the picture one after the other, in the place of the cut into patches
     (Xiao et al., "Early Convolutions Help Transformers See Better", 2021); a network that learns from few pictures needs
     it. None: patches, as published. `stem_blocks`: residual blocks of each of its stages (`hamer.models.stem`).
+    `trunk`: what the stem begins with; "hand_landmark" is a landmark model's convolutions, of whose maps the stem's three
+    stages are made (`hamer.models.landmark_stem`). None: nothing.
     """
 
     width: int = 1280
@@ -48,10 +57,13 @@ class ViTConfig:
     gradient_checkpointing: bool = False
     stem: tuple[int, ...] | None = None
     stem_blocks: tuple[int, ...] | None = None
+    trunk: str | None = None
 
     def __post_init__(self) -> None:
         _check_positive(self, "width", "depth", "heads", "patch_size")
-        if self.stem is not None and 2 ** len(self.stem) != self.patch_size:
+        if self.trunk is not None:
+            self._check_trunk()
+        elif self.stem is not None and 2 ** len(self.stem) != self.patch_size:
             raise ValueError(
                 f"ViTConfig.stem must have one entry a halving, {self.patch_size.bit_length() - 1} for patch_size "
                 f"{self.patch_size}, got {self.stem}"
@@ -65,6 +77,19 @@ class ViTConfig:
         if any(side % self.patch_size for side in self.image_size):
             raise ValueError(
                 f"ViTConfig.image_size must be multiples of patch_size {self.patch_size}, got {self.image_size}"
+            )
+
+    def _check_trunk(self) -> None:
+        if self.trunk not in TRUNKS:
+            raise ValueError(f"MODEL.BACKBONE.TRUNK must be one of {', '.join(TRUNKS)} or null, got {self.trunk!r}")
+        if len(self.stem or ()) != 3 or self.stem_blocks is not None or self.patch_size != 16:
+            raise ValueError(
+                "MODEL.BACKBONE.TRUNK needs MODEL.BACKBONE.STEM with three widths, of maps at 1/4, 1/8 and 1/16, and no "
+                f"STEM_BLOCKS; got {self.stem}, {self.stem_blocks}, patches of {self.patch_size}"
+            )
+        if self.image_size[0] != self.image_size[1] or self.image_size[0] % 128:
+            raise ValueError(
+                f"MODEL.BACKBONE.IMAGE_SIZE must be square and a multiple of 128 for a TRUNK, got {self.image_size}"
             )
 
     @classmethod
@@ -200,6 +225,7 @@ class HamerConfig:
                 f"{head.get('JOINT_REP')!r} and {head.get('TRANSFORMER_INPUT')!r}"
             )
         backbone = _vit_from_cfg(model.get("BACKBONE", {}))
+        _check_colours(model, backbone)
         decoder = dict(head.get("TRANSFORMER_DECODER", {}))
         return cls(
             backbone=backbone,
@@ -270,7 +296,19 @@ def _vit_from_cfg(backbone: Mapping[str, Any]) -> ViTConfig:
     for key, mine in _VIT_TUPLES.items():
         if backbone.get(key) is not None:
             changes[mine] = tuple(int(v) for v in backbone[key])
+    if backbone.get("TRUNK") is not None:
+        changes["trunk"] = str(backbone["TRUNK"])
     return ViTConfig.of_size(sizes[kind], **changes)  # type: ignore[arg-type]
+
+
+def _check_colours(model: Mapping[str, Any], backbone: ViTConfig) -> None:
+    """A trunk knows colours from 0 to 1: its stem takes back what crops were normalised by."""
+    given = [tuple(model.get(key, own)) for key, own in (("IMAGE_MEAN", IMAGE_MEAN), ("IMAGE_STD", IMAGE_STD))]
+    if backbone.trunk is not None and given != [IMAGE_MEAN, IMAGE_STD]:
+        raise ValueError(
+            f"MODEL.IMAGE_MEAN and IMAGE_STD must be {IMAGE_MEAN} and {IMAGE_STD} with MODEL.BACKBONE.TRUNK, got "
+            f"{given[0]} and {given[1]}"
+        )
 
 
 def _vit_to_cfg(backbone: ViTConfig) -> dict[str, Any]:
@@ -278,7 +316,8 @@ def _vit_to_cfg(backbone: ViTConfig) -> dict[str, Any]:
     plain = {key: getattr(backbone, mine) for key, mine in _VIT_KEYS.items()}
     default = ViTConfig()
     ours = {key: getattr(backbone, mine) for key, mine in _VIT_TUPLES.items()}
-    return plain | {key: list(v) for key, v in ours.items() if v != getattr(default, _VIT_TUPLES[key])}
+    ours = {key: list(v) for key, v in ours.items() if v != getattr(default, _VIT_TUPLES[key])}
+    return plain | ours | ({"TRUNK": backbone.trunk} if backbone.trunk else {})
 
 
 def _part_from_cfg(kind: type[Part], model: Mapping[str, Any], key: str) -> Part | None:

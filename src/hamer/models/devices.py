@@ -6,7 +6,8 @@ import ctypes
 import logging
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
 
 import torch
 
@@ -46,6 +47,11 @@ def torch_threads(number: int | None) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def no_autocast(device: torch.device) -> AbstractContextManager[Any]:
+    """Switches automatic half precision off inside, on devices where it exists in every torch."""
+    return torch.autocast(device.type, enabled=False) if device.type in ("cpu", "cuda") else nullcontext()
 
 
 @contextmanager

@@ -7,7 +7,6 @@ Letters: B hands. Everything is in the right-hand convention: a left hand's crop
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from hamer.geometry.cameras import perspective_projection, pred_cam_to_translati
 from hamer.hand_models.arrays import HandModelArrays
 from hamer.models.config import HamerConfig
 from hamer.models.dense_head import DenseHead
+from hamer.models.devices import no_autocast
 from hamer.models.discriminator import Discriminator
 from hamer.models.landmark_tokens import LandmarkTokens
 from hamer.models.mano_head import MANOTransformerDecoderHead, neutral_mean_params, read_mean_params
@@ -124,7 +124,7 @@ class HAMER(nn.Module):
         maps = maps or {}
         if self.landmark_tokens is not None:
             told = self.landmark_tokens(maps.get("fine", features), landmarks, maps.get("pred_points"))
-        with _no_autocast(features.device):  # millimetres do not survive half precision here
+        with no_autocast(features.device):  # millimetres do not survive half precision here
             parameters, pred_cam = self.mano_head(
                 *(part.to(self.mano_head.init_cam.dtype) for part in (features, *told))
             )
@@ -193,6 +193,8 @@ def build_hamer(
 ) -> HAMER:
     """A network with fresh weights around a hand in memory: for training, distillation, tests.
 
+    A trunk is random too, and frozen: `hamer.models.loading.start_trunk` gives it its published weights.
+
     Args:
         config: typed, or a configuration tree.
         hand_arrays: MANO or the open hand.
@@ -200,11 +202,6 @@ def build_hamer(
     """
     cfg = config.to_cfg() if isinstance(config, HamerConfig) else config
     return HAMER(cfg, mano=MANO(hand_arrays), mean_params=mean_params or neutral_mean_params())
-
-
-def _no_autocast(device: torch.device) -> AbstractContextManager[Any]:
-    """Switches automatic half precision off, on devices where it exists in every torch."""
-    return torch.autocast(device.type, enabled=False) if device.type in ("cpu", "cuda") else nullcontext()
 
 
 def _mano_from_cfg(cfg: ConfigNode) -> MANO:

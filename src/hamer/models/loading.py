@@ -23,10 +23,12 @@ from hamer.configs.node import ConfigNode
 from hamer.configs.reader import OPEN_HAND, default_checkpoint, finish, from_mapping, read_yaml
 from hamer.errors import WeightsError
 from hamer.models.hamer import HAMER
+from hamer.models.landmark_stem import LandmarkStem
 from hamer.models.mano_head import neutral_mean_params
 from hamer.models.mano_wrapper import MANO
 from hamer.models.precision import Precision, is_lowered, recommended_precision, set_precision
 from hamer.models.vit import ViT
+from hamer.weights import require_built_in
 
 logger = logging.getLogger(__name__)
 
@@ -157,6 +159,12 @@ def load_backbone(backbone: ViT, path: str | Path) -> None:
         raise WeightsError(f"{path}: {error}") from error
     check_fit(backbone.state_dict(), tensors, source=str(path))
     backbone.load_state_dict(tensors)
+
+
+def start_trunk(backbone: ViT) -> None:
+    """Give a fresh backbone's trunk, where it has one, its published weights: the built-in network's file holds them."""
+    if isinstance(backbone.patch_embed, LandmarkStem):
+        backbone.patch_embed.trunk.load(require_built_in())
 
 
 def _network(weights: Weights, cfg: ConfigNode, device: str | torch.device | None, precision: Precision) -> HAMER:

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 from hamer.models.config import ViTConfig
+from hamer.models.landmark_stem import LandmarkStem
 from hamer.models.stem import ConvolutionalStem
 
 _EPS = 1e-6
@@ -148,7 +149,9 @@ class ViT(nn.Module):
         return self.last_norm(x).transpose(1, 2).unflatten(-1, self.config.grid)
 
 
-def _patch_embed(config: ViTConfig) -> PatchEmbed | ConvolutionalStem:
+def _patch_embed(config: ViTConfig) -> PatchEmbed | ConvolutionalStem | LandmarkStem:
     if config.stem is None:
         return PatchEmbed(config)
+    if config.trunk is not None:
+        return LandmarkStem(config.stem, config.width)
     return ConvolutionalStem(config.stem, config.width, config.stem_blocks)

@@ -18,7 +18,9 @@ import torch
 from torch import Tensor
 
 from hamer.errors import HamerError, require
+from hamer.models.devices import no_autocast
 from hamer.models.hamer import HAMER
+from hamer.models.loading import start_trunk
 from hamer.models.losses import compute_loss
 from hamer.models.mano_wrapper import MANO
 from hamer.training import adapters, adversary, checkpointing, sharding
@@ -82,6 +84,7 @@ class HamerModule(HAMER, LightningModule):
         self.failed_batch: Mapping[str, Any] | None = None
         self.average = WeightAverage(self.options.ema) if self.options.ema > 0 else None
         self._errors = HandErrors(self.options.root)
+        start_trunk(self.backbone)
         adapters.prepare_backbone(self.backbone, self.options)
         # Read by DistributedDataParallel; see hamer.training.adversary.
         self._ddp_params_and_buffers_to_ignore = [
@@ -316,7 +319,7 @@ class HamerModule(HAMER, LightningModule):
 
     def _float32(self) -> AbstractContextManager[Any]:
         """Losses and the discriminator leave automatic half precision: sums over a batch overflow float16."""
-        return torch.autocast(self.device.type, enabled=False) if self.device.type in ("cpu", "cuda") else nullcontext()
+        return no_autocast(self.device)
 
     def _summed(self, values: Tensor) -> Tensor:
         """The sum over all processes, float32 on its way: Apple's GPUs have no float64."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from torch import Tensor
 
+from hamer.models.config import IMAGE_MEAN, IMAGE_STD
 from hamer.rendering.keypoints import draw_keypoints
 from hamer.rendering.meshes import LIGHT_BLUE, Mesh
 from hamer.rendering.renderer import overlay, side_view
@@ -53,8 +54,8 @@ def preview(
     output: Mapping[str, Any],
     faces: np.ndarray,
     *,
-    mean: Any = (0.485, 0.456, 0.406),
-    std: Any = (0.229, 0.224, 0.225),
+    mean: Any = IMAGE_MEAN,
+    std: Any = IMAGE_STD,
     n_hands: int = 4,
 ) -> np.ndarray:
     """One row a hand: crop, true keypoints, estimated keypoints, mesh, mesh from the side.

@@ -155,7 +155,8 @@ def build_module(settings: ConfigNode, *, resuming: bool = False) -> HamerModule
             backbone, "MODEL.BACKBONE.PRETRAINED_WEIGHTS", "a ViTPose or MAE checkpoint, or null for random weights"
         )
     elif not resuming:
-        logger.warning("the backbone starts from random weights: MODEL.BACKBONE.PRETRAINED_WEIGHTS is null")
+        rest = ", all but its trunk" if settings.MODEL.BACKBONE.get("TRUNK") else ""
+        logger.warning("the backbone starts from random weights%s: MODEL.BACKBONE.PRETRAINED_WEIGHTS is null", rest)
     if hand is None:
         return HamerModule(settings, previews=previews)
     mean = neutral_mean_params(float(settings.MODEL.get("RESCALE_FACTOR") or RESCALE_FACTOR))

@@ -1,7 +1,7 @@
 """The built-in network's file: where it lies, and how to know that it is the one that was published.
 
-Trained by this project on pictures that it made itself (docs/model_cards/built_in.md); package data, so that it is there
-wherever hamer is. Standard library only.
+Trained by this project on pictures that it made itself, but for its frozen trunk (docs/model_cards/built_in.md); package data,
+so that it is there wherever hamer is. Standard library only.
 """
 
 from __future__ import annotations
