@@ -98,6 +98,7 @@ class LandmarkStem(nn.Module):
         mean, std = (image.new_tensor(v).reshape(1, 3, 1, 1) for v in (IMAGE_MEAN, IMAGE_STD))
         picture = image * std + mean  # 0 to 1, as the trunk knows pictures
         picture = F.interpolate(picture, scale_factor=ZOOM, mode="bilinear", align_corners=False)
+        picture = picture.contiguous(memory_format=torch.channels_last)  # a processor is a quarter quicker so
         groups = picture.split(_AT_ONCE if image.device.type == "cpu" else len(picture))
         maps = [torch.cat(parts) for parts in zip(*(self.trunk(group) for group in groups), strict=True)]
         side = image.shape[-1]
