@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,7 @@ def tiny_config() -> HamerConfig:
     return HamerConfig(backbone, DecoderConfig(depth=1, context_dim=32), image_size=64, landmarks=LandmarkConfig(1, 2))
 
 
-def tiny_network(config: HamerConfig | None = None) -> Any:
+def tiny_network(config: HamerConfig | Mapping[str, Any] | None = None) -> Any:
     torch.manual_seed(0)
     network = build_hamer(config or tiny_config(), load_open_hand())
     with torch.no_grad():
@@ -292,7 +293,7 @@ class TestLandmarksInCrops:
         hands.keypoints_2d[1, 4, 2] = 0  # one point is not known
         hands.keypoints_3d[0, 7] = np.nan  # another's depth is not
         inputs = NetworkInputs(size, (size, size), 1.6, takes_landmarks=True)
-        crops = inputs.crops([PICTURE], np.zeros(2, int), hands)
+        crops = inputs.crops([PICTURE], np.zeros(2, int), hands.boxes, hands.is_right)
         tokens = landmarks_in_crops(hands, crops)
         center, side = crop_windows(hands.boxes, rescale_factor=1.6, bbox_shape=(size, size))
         for row in range(2):
@@ -343,7 +344,7 @@ def test_without_landmarks_the_networks_own_points_refine(hands: HandBoxes, boxe
     given[boxes_with_landmarks:] = np.nan
     boxes = HandBoxes(hands.boxes, hands.is_right, hands.scores, given if boxes_with_landmarks else None)
     plain, refined = (NetworkEstimator(network, refine=refine) for refine in (False, True))
-    crops = plain.inputs.crops([PICTURE], np.zeros(2, int), boxes)
+    crops = plain.inputs.crops([PICTURE], np.zeros(2, int), boxes.boxes, boxes.is_right)
     true = torch.from_numpy(crops.to_crop(hands.keypoints_2d[..., :2].astype(float)) / 64 - 0.5).float()
     own = torch.cat([true, torch.full((2, 21, 1), 0.9), torch.zeros(2, 21, 1)], dim=-1)
     # The last hand alone when it is looked at twice, for want of landmarks: in the same box, which is tight around its joints.

@@ -90,7 +90,12 @@ def axis_positions(matrix: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarra
 
 
 def crop_to_picture(
-    points: ArrayOrTensor, box_center: ArrayOrTensor, box_size: ArrayOrTensor, right: ArrayOrTensor, size: int = 256
+    points: ArrayOrTensor,
+    box_center: ArrayOrTensor,
+    box_size: ArrayOrTensor,
+    right: ArrayOrTensor,
+    size: int = 256,
+    rotation: ArrayOrTensor | None = None,
 ) -> ArrayOrTensor:
     """Points of crops in the pictures that they were cut from.
 
@@ -99,26 +104,47 @@ def crop_to_picture(
             For points in units of the crop width with the origin at its centre (the network's), pass (p + 0.5) * size.
         box_center: (N, 2), box_size: (N,), right: (N,) as in `CropBatch`.
         size: side of the crop, px.
+        rotation: (N,) degrees, clockwise as seen, by which each square is turned about its centre in the picture.
 
     Returns:
         (N, K, 2) px of the picture.
     """
     step = (box_size / size)[:, None]
     sign = 2 * right[:, None] - 1
-    x = box_center[:, None, 0] + sign * step * (points[..., 0] - size / 2)
-    y = box_center[:, None, 1] + step * (points[..., 1] - size / 2)
-    return _stack(x, y)
+    x = sign * step * (points[..., 0] - size / 2)
+    y = step * (points[..., 1] - size / 2)
+    if rotation is not None:
+        sin, cos = _sin_cos(rotation)
+        x, y = cos * x - sin * y, sin * x + cos * y
+    return _stack(box_center[:, None, 0] + x, box_center[:, None, 1] + y)
 
 
 def picture_to_crop(
-    points: ArrayOrTensor, box_center: ArrayOrTensor, box_size: ArrayOrTensor, right: ArrayOrTensor, size: int = 256
+    points: ArrayOrTensor,
+    box_center: ArrayOrTensor,
+    box_size: ArrayOrTensor,
+    right: ArrayOrTensor,
+    size: int = 256,
+    rotation: ArrayOrTensor | None = None,
 ) -> ArrayOrTensor:
     """Points (N, K, 2) px of the pictures in their crops, px: the inverse of `crop_to_picture`."""
     step = (size / box_size)[:, None]
     sign = 2 * right[:, None] - 1
-    x = size / 2 + sign * step * (points[..., 0] - box_center[:, None, 0])
-    y = size / 2 + step * (points[..., 1] - box_center[:, None, 1])
-    return _stack(x, y)
+    x = points[..., 0] - box_center[:, None, 0]
+    y = points[..., 1] - box_center[:, None, 1]
+    if rotation is not None:
+        sin, cos = _sin_cos(rotation)
+        x, y = cos * x + sin * y, cos * y - sin * x
+    return _stack(size / 2 + sign * step * x, size / 2 + step * y)
+
+
+def _sin_cos(degrees: ArrayOrTensor) -> tuple[ArrayOrTensor, ArrayOrTensor]:
+    """Of angles (N,), as columns (N, 1)."""
+    if isinstance(degrees, torch.Tensor):
+        angle = torch.deg2rad(degrees)[:, None]
+        return torch.sin(angle), torch.cos(angle)
+    angle = np.deg2rad(degrees)[:, None]
+    return np.sin(angle), np.cos(angle)
 
 
 def _stack(x: ArrayOrTensor, y: ArrayOrTensor) -> ArrayOrTensor:

@@ -18,7 +18,8 @@ class CropBatch:
     `img` (N, 3, size, size) float32 RGB, normalised, left hands mirrored; `box_center` (N, 2) float32 and `box_size`
     (N,) float32, px: the square that the crop shows; `img_size` (N, 2) float64: width and height of the picture, px;
     `right` (N,) float32, 1 or 0; `picture_index` (N,) int64: which picture a hand is from; `personid` (N,) int64: its
-    place in that picture.
+    place in that picture; `rotation` (N,) float32 degrees, clockwise as seen: what each square is turned by about its centre
+    in the picture, None for squares that are not turned.
     """
 
     img: Any
@@ -28,6 +29,7 @@ class CropBatch:
     right: Any
     picture_index: Any
     personid: Any
+    rotation: Any = None
 
     def __len__(self) -> int:
         return len(self.box_size)
@@ -39,11 +41,11 @@ class CropBatch:
 
     def to_picture(self, points: Any) -> Any:
         """Points (N, K, 2) px of the crops as px of their pictures, left hands unmirrored: `affine.crop_to_picture`."""
-        return affine.crop_to_picture(points, self.box_center, self.box_size, self.right, self._size)
+        return affine.crop_to_picture(points, self.box_center, self.box_size, self.right, self._size, self.rotation)
 
     def to_crop(self, points: Any) -> Any:
         """Points (N, K, 2) px of the pictures as px of the crops; mirrored for left hands."""
-        return affine.picture_to_crop(points, self.box_center, self.box_size, self.right, self._size)
+        return affine.picture_to_crop(points, self.box_center, self.box_size, self.right, self._size, self.rotation)
 
     @property
     def _size(self) -> int:

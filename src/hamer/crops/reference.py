@@ -69,8 +69,13 @@ def crop_pictures(
     size: int = 256,
     mean: tuple[float, ...] = IMAGE_MEAN,
     std: tuple[float, ...] = IMAGE_STD,
+    rotation: np.ndarray | None = None,
 ) -> CropBatch:
-    """Crops of hands in several pictures: `picture_index` (N,) says which picture a box is in; else as `hand_crops`."""
+    """Crops of hands in several pictures: `picture_index` (N,) says which picture a box is in; else as `hand_crops`.
+
+    Args:
+        rotation: (N,) degrees, clockwise as seen, by which each crop's square is turned about its centre; None: none is.
+    """
     for number, picture in enumerate(pictures):
         check_picture(picture, f"pictures[{number}]")
     check_size(size)
@@ -81,29 +86,48 @@ def crop_pictures(
     img_size = np.empty((len(box_size), 2), np.float64)
     for row, picture_number in enumerate(index.tolist()):
         picture = pictures[picture_number]
-        patch = crop_patch(picture, center[row], box_size[row], mirrored=right[row] == 0, size=size)
+        turn = 0.0 if rotation is None else float(rotation[row])
+        patch = crop_patch(picture, center[row], box_size[row], mirrored=right[row] == 0, size=size, rotation=turn)
         img[row] = normalise(patch, mean, std)
         img_size[row] = picture.shape[1], picture.shape[0]
-    return CropBatch(img, center, box_size, img_size, right, index, place_in_picture(index))
+    turned = None if rotation is None else np.asarray(rotation, np.float32)
+    return CropBatch(img, center, box_size, img_size, right, index, place_in_picture(index), turned)
 
 
 def crop_patch(
-    picture: np.ndarray, center: np.ndarray, box_size: float, *, mirrored: bool = False, size: int = 256
+    picture: np.ndarray,
+    center: np.ndarray,
+    box_size: float,
+    *,
+    mirrored: bool = False,
+    size: int = 256,
+    rotation: float = 0.0,
 ) -> np.ndarray:
-    """The square of `box_size` px around `center` (x, y px) as a patch (size, size, C) in grey levels.
+    """The square of `box_size` px around `center` (x, y px), turned by `rotation` degrees, as a patch (size, size, C) in grey
+    levels.
 
     uint8 where the picture was not blurred (see `blur.crop_sigma`), else float32.
     """
-    matrix = window_transform(center, box_size, picture.shape[1], mirrored=mirrored, size=size)
+    matrix = window_transform(center, box_size, picture.shape[1], mirrored=mirrored, size=size, rotation=rotation)
     return warp_patch(picture, matrix, (size, size), mirrored=mirrored, sigma=blur.crop_sigma(box_size, size))
 
 
 def window_transform(
-    center: np.ndarray, box_size: float, picture_width: int, *, mirrored: bool, size: int = 256
+    center: np.ndarray,
+    box_size: float,
+    picture_width: int,
+    *,
+    mirrored: bool,
+    size: int = 256,
+    rotation: float = 0.0,
 ) -> np.ndarray:
-    """The affine (2, 3) from the picture (the mirrored picture where `mirrored`) to the crop of one window."""
+    """The affine (2, 3) from the picture (the mirrored picture where `mirrored`) to the crop of one window.
+
+    `rotation`: degrees, clockwise as seen in the picture as it is, by which the window is turned about its centre.
+    """
     x = picture_width - center[0] - 1 if mirrored else center[0]
-    return affine.patch_transform(x, center[1], box_size, box_size, size, size)
+    turn = -rotation if mirrored else rotation
+    return affine.patch_transform(x, center[1], box_size, box_size, size, size, rotation=turn)
 
 
 def check_size(size: int) -> None:

@@ -24,7 +24,8 @@ class CropSettings:
     None for the square of its longer side, as in training; `antialias`: the original's blur; `border_mode`: OpenCV's;
     `augment`: DATASETS.CONFIG, or None for crops as they are; `landmarks`, `parts`: items have these labels too
     (`hamer.datasets.extra_labels`); `share_of_box`: how much of a stored box a crop shows, `MODEL.RESCALE_FACTOR` over the
-    2.0 that boxes are stored with.
+    2.0 that boxes are stored with; `upright`: MODEL.UPRIGHT, crops of hands whose joints are known are turned
+    (`hamer.crops.upright`).
     """
 
     size: int = 256
@@ -37,6 +38,7 @@ class CropSettings:
     landmarks: bool = False
     parts: bool = False
     share_of_box: float = 1.0
+    upright: bool = False
 
     @property
     def levels(self) -> tuple[np.ndarray, np.ndarray]:
@@ -64,6 +66,7 @@ class CropSettings:
             landmarks=bool(datasets.get("LANDMARKS", False)),
             parts=bool(datasets.get("PARTS", False)),
             share_of_box=float(model.get("RESCALE_FACTOR") or RESCALE_FACTOR) / RESCALE_FACTOR,
+            upright=bool(model.get("UPRIGHT", False)),
         )
 
 

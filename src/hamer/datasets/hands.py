@@ -20,13 +20,14 @@ import numpy as np
 from hamer.checkpoints.unpickling import load_pickle
 from hamer.crops.augmentation import Augmentation
 from hamer.crops.coarse import Coarseness
+from hamer.crops.upright import UprightDraw
 from hamer.datasets import patch_pixels
 from hamer.datasets.crop_settings import CropSettings
 from hamer.datasets.example import ExamplePlan
 from hamer.datasets.extra_labels import PARTS_MEMBER, ExtraLabelError, extra_labels, read_parts
 from hamer.datasets.skipping import SkipCounts
 from hamer.datasets.tar_filters import AnnotationFilters
-from hamer.datasets.tar_items import plan_tar_item, tar_labels
+from hamer.datasets.tar_items import plan_tar_item, tar_labels, view_of
 from hamer.datasets.tar_reading import ANNOTATION, MASKS, TarSample
 from hamer.errors import PictureError, UnsafeFileError
 
@@ -154,9 +155,13 @@ class Hand:
         change = Augmentation() if augment is None else Augmentation.sample(augment, rng)
         coarseness = None if augment is None else Coarseness.sample(augment, rng)
         change = change if coarseness is None else coarseness.moved(change)
-        plan = plan_tar_item(self.annotation, picture.shape[1], cutter.settings, change, rng)
-        plan = replace(plan, coarseness=coarseness)
         self._shape = (picture.shape[0], picture.shape[1])
+        view = None
+        if cutter.settings.upright:
+            off = UprightDraw.from_config(augment).sample(rng)
+            view = None if off is None else view_of(self.annotation, self._shape, cutter.settings, off)
+        plan = plan_tar_item(self.annotation, picture.shape[1], cutter.settings, change, rng, view)
+        plan = replace(plan, coarseness=coarseness)
         self._extra = extra_labels(self.annotation, parts, plan, self._shape, cutter.settings)
         self._cut = cutter.cut(picture, mask, plan)
         self._plan = plan

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import cv2
 import numpy as np
 
 from hamer.crops.augmentation import Augmentation
+from hamer.crops.upright import UprightView, hand_rotation, upright_view
+from hamer.crops.windows import RESCALE_FACTOR
 from hamer.datasets import patch_pixels, utils
 from hamer.datasets.crop_settings import CropSettings
 from hamer.datasets.example import ExamplePlan, Subject, plan_example
@@ -73,9 +76,20 @@ def plan_tar_item(
     settings: CropSettings,
     change: Augmentation,
     rng: random.Random | None = None,
+    view: UprightView | None = None,
 ) -> ExamplePlan:
-    """The plan of an annotation's example under `change`; ValueError for boxes below a pixel."""
+    """The plan of an annotation's example under `change`; ValueError for boxes below a pixel.
+
+    Args:
+        view: what the crop shows instead of the annotated box, of the picture as it is; `change` comes on top of it, but for
+            its rotation, which the view's stands for.
+    """
     center, side = np.array(annotation["center"], np.float32), float(box_size(annotation, settings))
+    is_right = bool(annotation["right"])
+    if view is not None:
+        center, side = np.array(view.center, np.float32), view.side
+        mirrored = change.flip or not is_right
+        change = replace(change, rotation=-view.rotation if mirrored else view.rotation)
     if not side >= 1:
         raise ValueError(
             f"scale must give a box of at least 1 px, got {np.array(annotation['scale']).tolist()} "
@@ -90,7 +104,7 @@ def plan_tar_item(
         keypoints_2d=np.array(annotation["keypoints_2d"], np.float32),
         keypoints_3d=np.array(annotation["keypoints_3d"], np.float32),
         mano_params=params,
-        is_right=bool(annotation["right"]),
+        is_right=is_right,
     )
     return plan_example(
         subject,
@@ -101,6 +115,28 @@ def plan_tar_item(
         antialias=settings.antialias,
         rng=rng,
     )
+
+
+def view_of(
+    annotation: Mapping[str, Any], shape: tuple[int, int], settings: CropSettings, off: float
+) -> UprightView | None:
+    """The square that shows an annotated hand upright but for `off` degrees; None where not all of its joints are known.
+
+    The direction is that of the landmark model's points where there are any, since nothing else is known when the network is
+    used; the square lies around the true joints, as annotated boxes do.
+
+    Args:
+        shape: the picture's H, W.
+    """
+    points = np.array(annotation["keypoints_2d"], np.float64)
+    if not (points[:, 2] > 0).all():
+        return None
+    told = annotation.get("landmarks_2d")
+    rotation = float(hand_rotation(points[:, :2] if told is None else np.asarray(told, np.float64)[:, :2]))
+    if not np.isfinite(rotation):
+        return None
+    view = upright_view(points[:, :2], rotation + off, (shape[1], shape[0]))
+    return replace(view, side=RESCALE_FACTOR * settings.share_of_box * view.side)
 
 
 def box_size(annotation: Mapping[str, Any], settings: CropSettings) -> np.float32:

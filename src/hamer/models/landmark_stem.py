@@ -11,6 +11,7 @@ Letters: B hands, N tokens, C channels, R rows and columns of a map, S px of a c
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -85,7 +86,9 @@ class LandmarkStem(nn.Module):
 
     def forward(self, image: Tensor, stages: list[Tensor] | None = None) -> Tensor:
         """(B, 3, S, S) to (B, N, C), row by row; each stage's map is appended to `stages`, the finest first."""
-        with torch.no_grad(), no_autocast(image.device):
+        # In training a frozen trunk may run in the run's half precision: twice as fast, maps are off by 3 to 5 % of their spread.
+        precision = nullcontext() if self.training else no_autocast(image.device)
+        with torch.no_grad(), precision:
             maps = self._maps(image.to(self.trunk.first.weight.dtype))
         for stage, map_ in zip(self.stages, maps, strict=True):
             x = stage(map_)

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 
 from hamer.crops import CropBatch
+from hamer.crops.upright import turns_about_view
 from hamer.fitting import FitOptions, HandPose
-from hamer.geometry.boxes import boxes_from_keypoints
 from hamer.geometry.cameras import solve_translation, undistort_with_camera
 from hamer.hand_models import HandModel
 from hamer.models.devices import exact_float32, free_memory
@@ -21,6 +21,7 @@ from hamer.pipeline.estimators import fit_estimate
 from hamer.pipeline.flat_hands import Estimate, FlatHands
 from hamer.pipeline.network_inputs import NetworkInputs
 from hamer.pipeline.pictures import Picture
+from hamer.pipeline.views import Views, picture_limits
 from hamer.structures import Camera, Hand, HandBoxes
 
 if TYPE_CHECKING:
@@ -30,10 +31,6 @@ logger = logging.getLogger(__name__)
 
 OWN_TRUST = 0.3
 """Confidence of a point that the network read off its own maps, where these are quite sure of it. A detector's is near 1."""
-
-CLOSER_SIZES = (0.7, 2.0)
-"""Sizes, in those of a hand's rough box, of the box that the network sees it in, if that is to be believed: boxes by arms have
-0.62 to 1.06 of the size of hands; a mitten of which the network sees a piece as a hand is not to shrink to that."""
 
 MUCH_NEARER = 0.5
 """Misfit of a fit alone over that of a refined hand from which the refined one is given up."""
@@ -192,15 +189,19 @@ class NetworkEstimator:
         """The network's own word on every hand, before any refinement, and the points that it read off its maps (N, 21, 3),
         undistorted px and confidence; None for a network that reads none.
 
-        A hand whose box is rough (`FlatHands`) is looked at twice, the second time in the box of the joints seen first.
+        A hand whose box is rough (`FlatHands`), or that would be seen upright but nobody knows yet how it points, is looked
+        at twice, the second time as the joints tell that were seen first (`hamer.pipeline.views`).
         """
-        images = [p.rgb for p in pictures]
-        merged = self._outputs(images, flat)
-        rough = torch.from_numpy(np.flatnonzero(flat.is_rough))
-        if len(rough):  # where the hand is, the network can tell better: it looks once more, there
-            closer = self._closer(flat[rough], {key: value[rough] for key, value in merged.items()})
-            again = self._outputs(images, closer)
-            merged = {key: value.index_copy(0, rough, again[key]) for key, value in merged.items()}
+        images, inputs = [p.rgb for p in pictures], self.inputs
+        limits = picture_limits(images, flat.picture_index)
+        views = Views.first(flat.hands, limits, inputs)
+        merged = self._outputs(images, flat, views)
+        again = np.flatnonzero(flat.is_rough | (np.isnan(views.rotation) & inputs.upright))
+        if len(again):
+            rows = torch.from_numpy(again)
+            seen = merged.get("own", merged["points"])[rows, :, :2].numpy()
+            closer = self._outputs(images, flat[rows], views[again].closer(seen, limits[again], inputs))
+            merged = {key: value.index_copy(0, rows, closer[key]) for key, value in merged.items()}
         orient, pose, betas = merged["global_orient"][:, 0], merged["hand_pose"], merged["betas"]
         joints = merged["joints"]
         if self._carries_over:
@@ -219,41 +220,44 @@ class NetworkEstimator:
         own = _undistorted(merged["own"][..., :2], flat, cameras)
         return estimate, torch.cat([own, OWN_TRUST * merged["own"][..., 2:].clamp(0.0, 1.0)], dim=-1)
 
-    def _outputs(self, images: Sequence[np.ndarray], flat: FlatHands) -> dict[str, torch.Tensor]:
+    def _outputs(self, images: Sequence[np.ndarray], flat: FlatHands, views: Views) -> dict[str, torch.Tensor]:
         """What `_kept` keeps of a forward pass, of all hands."""
         network = self._source.get()
+        rotation = np.nan_to_num(views.rotation) if self.inputs.upright else None
         parts: list[dict[str, torch.Tensor]] = []
         for start in range(0, len(flat), self.batch_size):
             chunk = slice(start, start + self.batch_size)
             hands = flat.hands[chunk]
-            crops = self.inputs.crops(images, flat.picture_index[chunk], hands)
+            crops = self.inputs.crops(
+                images,
+                flat.picture_index[chunk],
+                views.boxes[chunk],
+                hands.is_right,
+                None if rotation is None else rotation[chunk],
+            )
             with exact_float32():
                 parts.append(_kept(network(self.inputs.batch(crops, hands, network.device)), crops))
         return {key: torch.cat([part[key] for part in parts]) for key in parts[0]}
 
-    def _closer(self, flat: FlatHands, output: dict[str, torch.Tensor]) -> FlatHands:
-        """The hands with boxes around the joints that the network saw in the first ones, where these can be believed."""
-        seen = output.get("own", output["points"])[..., :2].numpy()
-        first, boxes = flat.hands.boxes, boxes_from_keypoints(seen)
-        sizes, before = ((b[:, 2:] - b[:, :2]).max(-1) for b in (boxes, first))
-        centres = (boxes[:, :2] + boxes[:, 2:]) / 2
-        with np.errstate(invalid="ignore"):
-            believed = np.isfinite(boxes).all(-1) & self.inputs.can_be_cropped(boxes)
-            believed &= (centres > first[:, :2]).all(-1) & (centres < first[:, 2:]).all(-1)
-            believed &= (sizes > CLOSER_SIZES[0] * before) & (sizes < CLOSER_SIZES[1] * before)
-        return replace(flat, hands=replace(flat.hands, boxes=np.where(believed[:, None], boxes, first)))
-
 
 def _kept(output: dict[str, Any], crops: CropBatch) -> dict[str, torch.Tensor]:
     """What is needed of a forward pass, float32 on the CPU; `points` (N, 21, 2) are px of the pictures, as those of `own`
-    (N, 21, 3) are, the points that the network read off its maps, and how sure these are.
+    (N, 21, 3) are, the points that the network read off its maps, and how sure these are. Orientation and joints are turned
+    back from crops that are turned.
     """
     kept = {k: output["pred_mano_params"][k].float().cpu() for k in ("global_orient", "hand_pose", "betas")}
+    joints = output["pred_keypoints_3d"].float().cpu()
+    if crops.rotation is not None:
+        clockwise = np.where(crops.right > 0, crops.rotation, -crops.rotation)  # left hands' crops are mirrored
+        turn = torch.from_numpy(turns_about_view(clockwise)).to(joints)
+        kept["global_orient"] = turn[:, None] @ kept["global_orient"]
+        wrist = joints[:, :1]  # an orientation turns the hand about its wrist, which lies where it lies
+        joints = (joints - wrist) @ turn.mT + wrist
     if "pred_points" in output:
         own = output["pred_points"].float().cpu()
         kept["own"] = torch.cat([_in_picture(own[..., :2], crops), own[..., 2:3]], dim=-1)
     points = _in_picture(output["pred_keypoints_2d"].float().cpu(), crops)
-    return {**kept, "joints": output["pred_keypoints_3d"].float().cpu(), "points": points}
+    return {**kept, "joints": joints, "points": points}
 
 
 def _in_picture(points: torch.Tensor, crops: CropBatch) -> torch.Tensor:
