@@ -21,6 +21,7 @@ from hamer.evaluation.original import Evaluator
 from hamer.evaluation.prediction_store import PredictionStore
 from hamer.evaluation.protocols import Protocol, keeps_ho3d_order
 from hamer.evaluation.results import EvaluationResult
+from hamer.evaluation.second_look import looked_at
 from hamer.geometry.cameras import cam_crop_to_full
 from hamer.geometry.mirroring import mirror_points
 from hamer.models.devices import exact_float32
@@ -33,7 +34,6 @@ Progress = Callable[[int, int, str], None]
 LABELS = (
     "keypoints_2d", "keypoints_3d", "orig_keypoints_2d", "box_center", "box_size", "bbox_expand_factor", "img_size", "right",
 )  # fmt: skip
-_OUTPUTS = ("pred_keypoints_3d", "pred_vertices", "pred_keypoints_2d", "pred_cam")
 _AT_ONCE = 512  # hands scored together
 
 
@@ -121,8 +121,8 @@ def _forward(network: Any, batch: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """One batch: outputs as float32, labels, and the network's seconds, shared out evenly."""
     started = time.perf_counter()
     with exact_float32():
-        output = network({"img": batch["img"].to(network.device)})
-    arrays = {name: output[name].float().cpu().numpy() for name in _OUTPUTS}  # waits for a GPU
+        output = looked_at(network, batch["img"].to(network.device))
+    arrays = {name: value.float().cpu().numpy() for name, value in output.items()}  # waits for a GPU
     count = len(batch["idx"])
     seconds = np.full(count, (time.perf_counter() - started) / count)
     return {**arrays, **{name: batch[name].numpy() for name in ("idx", *LABELS)}, "seconds": seconds}
