@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from hamer.crops import crop_pictures, crop_to_picture, picture_to_crop
-from hamer.crops.upright import UprightDraw, hand_rotation, turns_about_view, upright_view
+from hamer.crops.affine import turns_about_view
+from hamer.crops.upright import UprightDraw, hand_rotation, upright_view
 
 RNG = np.random.default_rng(0)
 
@@ -37,12 +38,13 @@ def test_a_mirrored_hand_points_the_other_way() -> None:
 
 
 def test_directions_of_hands_that_are_not_known_are_nan() -> None:
-    hands = np.tile(hand_at(20.0), (4, 1, 1))
+    hands = np.tile(hand_at(20.0), (5, 1, 1))
     hands[0, 0] = np.nan  # no wrist
     hands[1, [5, 9, 13]] = np.nan  # one knuckle
     hands[2, [5, 9]] = np.nan  # two are enough
     hands[3, :] = 7.0  # a point
-    assert np.isfinite(hand_rotation(hands)).tolist() == [False, False, True, False]
+    hands[4, 0] = np.inf
+    assert np.isfinite(hand_rotation(hands)).tolist() == [False, False, True, False, False]
     assert hand_rotation(hands)[2] == pytest.approx(20.0, abs=15.0)
 
 
@@ -52,10 +54,12 @@ def test_the_square_is_tight_around_the_turned_points(degrees: float) -> None:
     view = upright_view(points, degrees, (400, 300))
     inside = (points - view.center) @ turns_about_view(degrees)[:2, :2]  # in the square's own axes
     np.testing.assert_allclose((inside.min(0) + inside.max(0)) / 2, 0, atol=1e-9)
-    assert np.ptp(inside, axis=0).max() == pytest.approx(view.side)
+    np.testing.assert_allclose(np.ptp(inside, axis=0), (view.width, view.height))
     assert inside[9, 1] < inside[0, 1]  # the knuckles above the wrist
     upright = upright_view(hand_at(0.0), 0.0, (400, 300))
-    assert view.side == pytest.approx(upright.side)  # however the hand is turned
+    assert (view.width, view.height) == pytest.approx((upright.width, upright.height))  # however the hand is turned
+    x0, y0, x1, y1 = view.box
+    assert (x1 - x0, y1 - y0, (x0 + x1) / 2, (y0 + y1) / 2) == pytest.approx((view.width, view.height, *view.center))
 
 
 def test_points_outside_the_picture_count_as_on_its_edge() -> None:
@@ -89,6 +93,13 @@ def test_a_turned_crop_is_the_crop_of_the_turned_picture(is_right: int, quarters
     one = crop_pictures([picture], [0], box, [is_right], rotation=np.array([90.0 * quarters]), **options).img
     other = crop_pictures([turned], [0], turned_box, [is_right], **options).img
     np.testing.assert_allclose(one, other, atol=1e-5)
+
+
+@pytest.mark.parametrize("rotation", [[], [1.0, 2.0], [np.nan], [[3.0]]])
+def test_angles_that_are_none_are_refused(rotation: list[float]) -> None:
+    picture = np.zeros((20, 20, 3), np.uint8)
+    with pytest.raises(ValueError, match=r"rotation must be \(1,\) finite degrees"):
+        crop_pictures([picture], [0], [[2, 2, 9, 9]], [1], rotation=np.array(rotation))
 
 
 @pytest.mark.parametrize("right", [1.0, 0.0])
@@ -136,8 +147,9 @@ def test_the_draw_is_that_of_the_configuration() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("UPRIGHT_RATE", 1.5), ("UPRIGHT_RATE", float("nan")), ("UPRIGHT_JITTER", -1)]
+    ("name", "value"),
+    [("UPRIGHT_RATE", 1.5), ("UPRIGHT_RATE", float("nan")), ("UPRIGHT_JITTER", -1), ("UPRIGHT_JITTER", [5])],
 )
 def test_what_cannot_be_drawn_is_refused(name: str, value: float) -> None:
-    with pytest.raises(ValueError, match=f"DATASETS.CONFIG.{name} must be"):
+    with pytest.raises(ValueError, match=rf"DATASETS.CONFIG.*{name}.* must be"):
         UprightDraw.from_config(SimpleNamespace(**{name: value}))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import cv2
@@ -9,12 +10,13 @@ import numpy as np
 import pytest
 
 from hamer.configs.node import ConfigNode
+from hamer.crops.affine import turns_about_view
 from hamer.crops.augmentation import Augmentation
-from hamer.crops.upright import hand_rotation, turns_about_view
+from hamer.crops.upright import hand_rotation
 from hamer.datasets import patch_pixels
 from hamer.datasets.crop_settings import CropSettings
 from hamer.datasets.extra_labels import landmarks_of
-from hamer.datasets.hands import PatchCutter, hands_of_sample
+from hamer.datasets.hands import Hand, PatchCutter, Picture, hands_of_sample
 from hamer.datasets.skipping import SkipCounts
 from hamer.datasets.synthetic.maker import MadePicture, PictureMaker
 from hamer.datasets.synthetic.options import SyntheticOptions
@@ -60,7 +62,7 @@ def annotation_of(picture: MadePicture, off_px: float = 0.0) -> dict[str, Any]:
 def test_labels_turn_with_the_crop(made: list[MadePicture]) -> None:
     for picture in made:
         annotation, shape = annotation_of(picture, off_px=2.0), picture.rgb.shape[:2]
-        view = view_of(annotation, shape, settings(), 10.0)
+        view = view_of(annotation, shape, 10.0)
         assert view is not None
         plan = plan_tar_item(annotation, shape[1], settings(), Augmentation(), view=view)
         told = hand_rotation(annotation["landmarks_2d"][:, :2])
@@ -79,14 +81,13 @@ def test_labels_turn_with_the_crop(made: list[MadePicture]) -> None:
 
 def test_the_crop_fits_the_hand(made: list[MadePicture]) -> None:
     for picture in made:
-        view = view_of(annotation_of(picture), picture.rgb.shape[:2], settings(), 0.0)
+        view = view_of(annotation_of(picture), picture.rgb.shape[:2], 0.0)
         plan = plan_tar_item(annotation_of(picture), picture.rgb.shape[1], settings(), Augmentation(), view=view)
         limits = np.array(picture.rgb.shape[1::-1]) - 1
-        inside = ((picture.truth.keypoints_2d >= 0) & (picture.truth.keypoints_2d <= limits)).all(-1)
+        assert ((picture.truth.keypoints_2d >= 0) & (picture.truth.keypoints_2d <= limits)).all()
         points = plan.keypoints_2d[:, :2]
-        if inside.all():
-            np.testing.assert_allclose(points.min(0) + points.max(0), 0, atol=1e-4)
-            assert np.ptp(points, axis=0).max() == pytest.approx(1 / 1.6, abs=1e-3)
+        np.testing.assert_allclose(points.min(0) + points.max(0), 0, atol=1e-4)
+        assert np.ptp(points, axis=0).max() == pytest.approx(1 / 1.6, abs=1e-3)
 
 
 def test_inference_shows_and_tells_the_same(made: list[MadePicture]) -> None:
@@ -94,7 +95,7 @@ def test_inference_shows_and_tells_the_same(made: list[MadePicture]) -> None:
     inputs = NetworkInputs(128, (128, 128), 1.6, takes_landmarks=True, upright=True)
     for picture in made:
         annotation, shape = annotation_of(picture), picture.rgb.shape[:2]
-        view = view_of(annotation, shape, settings(), 0.0)
+        view = view_of(annotation, shape, 0.0)
         plan = plan_tar_item(annotation, shape[1], settings(), Augmentation(), view=view)
         patch = patch_pixels.cut_patch(picture.rgb, None, plan, settings())
         expected, _ = patch_pixels.network_input(patch, plan, settings(), is_bgr=False)
@@ -110,11 +111,66 @@ def test_inference_shows_and_tells_the_same(made: list[MadePicture]) -> None:
         assert np.abs(crops.img[0] - expected).mean() < 0.01  # of values with a spread of 1
 
 
-def test_hands_that_are_not_known_whole_stay_as_they_are(made: list[MadePicture]) -> None:
+@pytest.mark.parametrize("bbox_shape", [(128, 128), (192, 256)])
+def test_inference_shows_as_much_in_any_shape(made: list[MadePicture], bbox_shape: tuple[int, int]) -> None:
+    """Side of the crop's square, px: a network of another shape widens upright boxes as it does others."""
+    crop = replace(settings(), bbox_shape=bbox_shape)
+    inputs = NetworkInputs(128, bbox_shape, 1.6, upright=True)
+    for picture in made:
+        annotation, (height, width) = annotation_of(picture), picture.rgb.shape[:2]
+        plan = plan_tar_item(annotation, width, crop, Augmentation(), view=view_of(annotation, (height, width), 0.0))
+        shown = 128 / np.sqrt(np.linalg.det(plan.matrix[:, :2]))
+        points = annotation["landmarks_2d"][None].astype(float)
+        box = np.r_[points[0, :, :2].min(0), points[0, :, :2].max(0)]
+        hands = HandBoxes(box[None], [picture.truth.is_right], [1.0], points)
+        views = Views.first(hands, np.array([[width, height]]), inputs)
+        crops = inputs.crops([picture.rgb], np.zeros(1, int), views.boxes, hands.is_right, views.rotation)
+        assert float(crops.box_size[0]) == pytest.approx(shown, rel=1e-4)
+
+
+def test_views_end_at_the_edges_of_the_picture(made: list[MadePicture]) -> None:
+    """A wide picture that cuts the hand: points beyond its lower edge count as on it, those beyond 256 px to the right do not."""
     annotation = annotation_of(made[0])
-    annotation["keypoints_2d"] = np.array(annotation["keypoints_2d"])
-    annotation["keypoints_2d"][7, 2] = 0
-    assert view_of(annotation, (256, 256), settings(), 0.0) is None
+    points = np.asarray(annotation["keypoints_2d"], float)[:, :2]
+    height = int(np.median(points[:, 1]))
+    view = view_of(annotation, (height, 1000), 0.0)
+    assert view is not None
+    turn = turns_about_view(view.rotation)[:2, :2]
+    seen = (np.clip(points, 0, (999, height - 1)) - view.center) @ turn
+    np.testing.assert_allclose(np.ptp(seen, axis=0), (view.width, view.height), atol=1e-3)
+    assert max(view.width, view.height) < np.ptp(points @ turn, axis=0).max()
+
+
+def test_what_is_not_known_is_left_as_it_is(made: list[MadePicture]) -> None:
+    joint_missing, elsewhere, no_wrist = (annotation_of(made[0]) for _ in range(3))
+    joint_missing["keypoints_2d"] = np.array(joint_missing["keypoints_2d"])
+    joint_missing["keypoints_2d"][7, 2] = 0
+    assert view_of(joint_missing, (256, 256), 0.0) is None
+    elsewhere["keypoints_2d"] = np.array(elsewhere["keypoints_2d"]) - [[900, 900, 0]]
+    assert view_of(elsewhere, (256, 256), 0.0) is None
+    no_wrist["landmarks_2d"][0] = np.nan  # then the true joints tell the direction
+    view = view_of(no_wrist, (256, 256), 0.0)
+    assert view is not None
+    assert view.rotation == pytest.approx(float(hand_rotation(made[0].truth.keypoints_2d)), abs=1e-3)
+
+
+@pytest.mark.parametrize("landmarks", [{"a": 1}, np.zeros(21), np.zeros((5, 3)), np.full((21, 3), np.inf)])
+def test_wrong_landmarks_are_counted_and_left_out(made: list[MadePicture], landmarks: Any) -> None:
+    annotation = {**made[0].annotation, "landmarks_2d": landmarks}
+    skipped = SkipCounts()
+    crop = settings()
+    picture = cv2.imencode(".jpg", made[0].rgb)[1].tobytes()
+    hand = Hand(Picture(TarSample("0", "made", {"jpg": picture}), skipped), annotation, 0, 1)
+    assert hand.item(PatchCutter(crop)) is None
+    assert skipped.totals() == {"wrong annotation": 1}
+
+
+def test_draws_without_an_upright_network_are_told(caplog: pytest.LogCaptureFixture) -> None:
+    model = {"IMAGE_SIZE": 128}
+    CropSettings.from_cfg(ConfigNode({"MODEL": model, "DATASETS": {"CONFIG": {"UPRIGHT_RATE": 0.5}}}), train=True)
+    assert "no effect without MODEL.UPRIGHT" in caplog.text
+    with pytest.raises(ValueError, match="UPRIGHT_RATE must be in"):  # before a single hand is skipped for it
+        settings(train=True, UPRIGHT_RATE=1.5)
 
 
 def items(picture: MadePicture, crop: CropSettings, count: int) -> list[dict[str, Any]]:

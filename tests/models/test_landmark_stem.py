@@ -141,6 +141,21 @@ def test_maps_are_the_trunks_on_the_crops_true_colours(network: HAMER) -> None:
         assert stem.stages[0](found[0]).equal(stages[0])
 
 
+def test_in_training_the_trunk_runs_in_the_runs_precision() -> None:
+    """And is not trained: what reads its maps gets a gradient, it gets none."""
+    stem = LandmarkStem((8, 12, 16), 20).train()
+    read: list[torch.dtype] = []
+    stem.stages[0].register_forward_pre_hook(lambda _module, args: read.append(args[0].dtype))
+    for enabled in (True, False):
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=enabled):
+            maps: list[torch.Tensor] = []
+            tokens = stem(torch.rand(1, 3, 128, 128), maps)
+            sum(m.float().sum() for m in (tokens, *maps)).backward()  # type: ignore[union-attr]
+    assert read == [torch.bfloat16, torch.float32]
+    assert all(p.grad is None for p in stem.trunk.parameters())
+    assert all(p.grad is not None for p in stem.stages.parameters())
+
+
 def test_colours_are_those_that_the_stem_takes_back() -> None:
     cfg = CONFIG.to_cfg().clone()
     cfg.defrost()

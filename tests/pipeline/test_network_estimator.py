@@ -19,6 +19,7 @@ from hamer.models import HamerConfig, ViTConfig, build_hamer
 from hamer.models.config import DecoderConfig
 from hamer.pipeline import HandReconstructor, NetworkEstimator
 from hamer.pipeline.flat_hands import FlatHands
+from hamer.pipeline.views import Views
 from hamer.structures import Camera, HandBoxes
 
 from .conftest import CAMERA, KnownHands, boxes_of, joints_of
@@ -173,6 +174,7 @@ def test_a_second_look_goes_only_where_the_hand_may_be(network: Any, seen: list[
     flat = FlatHands.of([CAMERA], [HandBoxes(BOXES[:1], SIDES[:1], np.ones(1), np.full((1, 21, 3), np.nan))])
     assert flat.is_rough.tolist() == [True]
     corners = torch.tensor(seen, dtype=torch.float32).reshape(2, 2)
-    output = {"points": torch.lerp(corners[0], corners[1], torch.linspace(0, 1, 21)[:, None])[None]}
-    closer = NetworkEstimator(network)._closer(flat, output)
-    np.testing.assert_allclose(closer.hands.boxes[0], seen if is_believed else BOXES[0], atol=1e-4)
+    points = torch.lerp(corners[0], corners[1], torch.linspace(0, 1, 21)[:, None])[None].numpy()
+    views = Views(flat.hands.boxes, np.full(1, np.nan))
+    closer = views.closer(points, np.array([[640, 480]]), NetworkEstimator(network).inputs)
+    np.testing.assert_allclose(closer.boxes[0], seen if is_believed else BOXES[0], atol=1e-4)

@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 import torch
 
-from hamer.crops.upright import hand_rotation, turns_about_view
+from hamer.crops.affine import turns_about_view
+from hamer.crops.upright import hand_rotation
 from hamer.models.config import DenseConfig
 from hamer.pipeline import HandReconstructor, NetworkEstimator
 from hamer.pipeline.network_inputs import NetworkInputs
-from hamer.pipeline.views import Views
+from hamer.pipeline.pictures import Picture
+from hamer.pipeline.views import Views, picture_limits
 from hamer.structures import Camera, Hand, HandBoxes
 
 from .conftest import KnownHands, boxes_of, joints_of
@@ -98,6 +100,39 @@ def test_joints_tell_the_view(hands: HandBoxes) -> None:
     views = Views.first(hands, LIMITS, inputs)
     assert np.isfinite(views.rotation).tolist() == [False, True]
     np.testing.assert_array_equal(views.boxes, hands.boxes)
+
+
+def test_views_end_at_the_edges_of_their_own_pictures(hands: HandBoxes) -> None:
+    """A wide and a high picture that cut the same hand differently: only what they show counts."""
+    wide, high = (np.zeros(shape, np.uint8) for shape in ((220, SIDE, 3), (SIDE, 300, 3)))
+    limits = picture_limits([wide, high], np.array([1, 0]))
+    assert limits.tolist() == [[300, SIDE], [SIDE, 220]]
+    assert hands.keypoints_2d is not None
+    views = Views.first(hands, limits, NetworkInputs(128, (128, 128), 1.6, upright=True))
+    for row in range(2):
+        inside = np.clip(hands.keypoints_2d[row, :, :2], 0, limits[row] - 1)
+        turn = turns_about_view(views.rotation[row])[:2, :2]
+        middle = (views.boxes[row, :2] + views.boxes[row, 2:]) / 2
+        seen = (inside - middle) @ turn
+        np.testing.assert_allclose(seen.min(0) + seen.max(0), 0, atol=1e-3)
+        np.testing.assert_allclose(np.ptp(seen, axis=0), views.boxes[row, 2:] - views.boxes[row, :2], atol=1e-3)
+
+
+def test_hands_with_and_without_joints_in_several_pictures(hands: HandBoxes) -> None:
+    """Each comes out as it does alone."""
+    network = upright_network(dense=DenseConfig(8, 16, points=True))
+    assert hands.keypoints_2d is not None
+    hands.keypoints_2d[0] = np.nan
+    small = np.ascontiguousarray(PICTURE[:300, :360])
+    estimator = NetworkEstimator(network)
+    cameras = [CENTRED, Camera(600, 600, 180, 150)]
+    together = estimator([Picture(PICTURE), Picture(small)], cameras, [hands, hands])
+    for picture, camera, found_together in zip((PICTURE, small), cameras, together, strict=True):
+        (alone,) = estimator([Picture(picture)], [camera], [hands])
+        for one, other in zip(alone, found_together, strict=True):
+            np.testing.assert_allclose(one.joints, other.joints, atol=1e-6)
+            one_by_one = estimator([Picture(picture)], [camera], [hands[[int(other.is_right)]]])[0][0]
+            np.testing.assert_allclose(one_by_one.joints, other.joints, atol=1e-5)
 
 
 def test_joints_that_are_no_hand_of_the_box_leave_it(hands: HandBoxes) -> None:

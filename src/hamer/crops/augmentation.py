@@ -15,6 +15,8 @@ from typing import Any
 import cv2
 import numpy as np
 
+from hamer.crops.affine import turns_about_view
+
 HAND_PARTS: dict[str, tuple[int, ...]] = {
     "palm": (0, 1, 5, 9, 13, 17),
     "fingers": (5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20),
@@ -138,24 +140,18 @@ def augment_keypoints_3d(keypoints: np.ndarray, flip: bool, rotation: float, per
         changed[:, 0] = -changed[:, 0]
         changed = changed[list(permutation)]
     if rotation != 0:
-        changed[:, :3] = changed[:, :3] @ _turn_about_z(rotation).T
+        changed[:, :3] = changed[:, :3] @ turns_about_view(-rotation).T
     return changed.astype(np.float32)
 
 
 def rotate_axis_angle(axis_angle: np.ndarray, rotation: float) -> np.ndarray:
-    """A global orientation (3,) seen in a crop turned by `rotation` degrees; float32.
+    """A global orientation (3,) seen in a crop turned by `rotation` degrees, which turns its content by minus that; float32.
 
     The vector goes through a rotation matrix even for 0 degrees, as in the original: angles beyond pi are rewritten.
     """
     matrix, _ = cv2.Rodrigues(np.asarray(axis_angle, np.float64).reshape(3, 1))
-    turned, _ = cv2.Rodrigues(_turn_about_z(rotation) @ matrix)
+    turned, _ = cv2.Rodrigues(turns_about_view(-rotation) @ matrix)
     return turned[:, 0].astype(np.float32)
-
-
-def _turn_about_z(degrees: float) -> np.ndarray:
-    """What a crop turned by `degrees` does to its content, (3, 3): minus that angle about the viewing axis."""
-    angle = np.deg2rad(-degrees)
-    return np.array([[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0], [0, 0, 1]])
 
 
 def extreme_crop(

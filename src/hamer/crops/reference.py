@@ -18,7 +18,7 @@ from hamer.crops import affine, blur
 from hamer.crops.batch import CropBatch, check_picture_index, place_in_picture
 from hamer.crops.normalisation import IMAGE_MEAN, IMAGE_STD, normalise
 from hamer.crops.patches import check_picture, warp_patch
-from hamer.crops.windows import check_is_right, crop_windows
+from hamer.crops.windows import check_is_right, check_rotation, crop_windows
 
 
 def hand_crops(
@@ -82,16 +82,16 @@ def crop_pictures(
     center, box_size = crop_windows(boxes, rescale_factor=rescale_factor, bbox_shape=bbox_shape)
     right = check_is_right(is_right, len(box_size))
     index = check_picture_index(picture_index, len(box_size), len(pictures))
+    turns = check_rotation(rotation, len(box_size))
     img = np.empty((len(box_size), 3, size, size), np.float32)
     img_size = np.empty((len(box_size), 2), np.float64)
     for row, picture_number in enumerate(index.tolist()):
         picture = pictures[picture_number]
-        turn = 0.0 if rotation is None else float(rotation[row])
+        turn = 0.0 if turns is None else float(turns[row])
         patch = crop_patch(picture, center[row], box_size[row], mirrored=right[row] == 0, size=size, rotation=turn)
         img[row] = normalise(patch, mean, std)
         img_size[row] = picture.shape[1], picture.shape[0]
-    turned = None if rotation is None else np.asarray(rotation, np.float32)
-    return CropBatch(img, center, box_size, img_size, right, index, place_in_picture(index), turned)
+    return CropBatch(img, center, box_size, img_size, right, index, place_in_picture(index), turns)
 
 
 def crop_patch(

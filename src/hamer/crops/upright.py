@@ -13,28 +13,38 @@ from typing import Any
 
 import numpy as np
 
+from hamer.crops.affine import turns_about_view
 from hamer.crops.augmentation import clipped_normal
 
 WRIST, KNUCKLES = 0, (5, 9, 13, 17)
 """Of the 21 joints: a hand points from the one to the mean of the others."""
 
-_LEAST_LENGTH = 1e-3  # px between these, below which a hand points nowhere
+_LEAST_LENGTH = 1e-3  # between these, in the points' unit, below which a hand points nowhere
 
 
 @dataclass(frozen=True)
 class UprightView:
-    """A square that shows a hand upright: `center` (2,) px of the picture, `side` px, `rotation`: what it is turned by."""
+    """A rectangle that shows a hand upright: `center` (x, y), `width` and `height` px of the picture as it is (of an
+    `Augmentation` it is the mirrored one's, for left hands), `rotation` degrees: what it is turned by about its centre.
+    """
 
     center: tuple[float, float]
-    side: float
+    width: float
+    height: float
     rotation: float
+
+    @property
+    def box(self) -> tuple[float, float, float, float]:
+        """xyxy px of the rectangle before it is turned."""
+        (x, y), w, h = self.center, self.width / 2, self.height / 2
+        return x - w, y - h, x + w, y + h
 
 
 def hand_rotation(points: np.ndarray) -> np.ndarray:
     """How far hands are turned from pointing up, (...) degrees in (-180, 180]; NaN where that is not known.
 
     Args:
-        points: (..., 21, 2) joints, px; NaN where unknown. The wrist and two knuckles must be known.
+        points: (..., 21, 2) joints, px or any unit of the picture; NaN where unknown. The wrist and two knuckles must be known.
     """
     knuckles = np.asarray(points, np.float64)[..., list(KNUCKLES), :]
     known = np.asarray(np.isfinite(knuckles).all(-1))
@@ -42,12 +52,12 @@ def hand_rotation(points: np.ndarray) -> np.ndarray:
     count = known.sum(-1)
     with np.errstate(invalid="ignore"):
         x, y = np.moveaxis(total / np.maximum(count, 1)[..., None] - points[..., WRIST, :], -1, 0)
-        usable = (count >= 2) & (np.hypot(x, y) > _LEAST_LENGTH)
+        usable = (count >= 2) & (np.hypot(x, y) > _LEAST_LENGTH) & np.isfinite(x + y)
     return np.where(usable, np.degrees(np.arctan2(x, -y)), np.nan)
 
 
 def upright_view(points: np.ndarray, rotation: float, limits: tuple[int, int]) -> UprightView:
-    """The square, turned by `rotation`, around the points (21, 2) that are known; `side` is that of the longer side.
+    """The rectangle, turned by `rotation`, that is tight around the points (21, 2) that are known.
 
     Args:
         limits: width and height of the picture, px: points outside count as points on its edge, since that is all that
@@ -59,15 +69,8 @@ def upright_view(points: np.ndarray, rotation: float, limits: tuple[int, int]) -
     seen = inside @ turn  # the turned axes' coordinates: rows times the columns of the turn are its inverse's products
     low, high = seen.min(0), seen.max(0)
     x, y = turn @ ((low + high) / 2)
-    return UprightView((float(x), float(y)), float((high - low).max()), rotation)
-
-
-def turns_about_view(degrees: np.ndarray | float) -> np.ndarray:
-    """(..., 3, 3): turns by angles (...) about the camera's axis, clockwise as seen (x right, y down, z forward)."""
-    angle = np.deg2rad(np.asarray(degrees, np.float64))
-    sin, cos, zero, one = np.sin(angle), np.cos(angle), np.zeros_like(angle), np.ones_like(angle)
-    rows = [[cos, -sin, zero], [sin, cos, zero], [zero, zero, one]]
-    return np.stack([np.stack(row, -1) for row in rows], -2)
+    width, height = high - low
+    return UprightView((float(x), float(y)), float(width), float(height), rotation)
 
 
 @dataclass(frozen=True)
@@ -89,9 +92,16 @@ class UprightDraw:
 
     @classmethod
     def from_config(cls, config: Any) -> UprightDraw:
-        """What DATASETS.CONFIG of a configuration says; None (no augmentation): always, exactly."""
+        """What DATASETS.CONFIG of a configuration says; None (no augmentation): always, exactly.
+
+        Raises:
+            ValueError: what is no number, or out of range.
+        """
         found = {name: getattr(config, f"UPRIGHT_{name.upper()}", None) for name in ("rate", "jitter")}
-        return cls(**{name: float(value) for name, value in found.items() if value is not None})
+        try:
+            return cls(**{name: float(value) for name, value in found.items() if value is not None})
+        except TypeError:
+            raise ValueError(f"DATASETS.CONFIG.UPRIGHT_RATE and UPRIGHT_JITTER must be numbers, got {found}") from None
 
     def sample(self, rng: random.Random) -> float | None:
         """Degrees by which an upright crop is off; None for a crop that is not to be upright."""

@@ -51,6 +51,18 @@ def check_is_right(is_right: Any, count: int) -> np.ndarray:
     return array
 
 
+def check_rotation(rotation: Any, count: int) -> np.ndarray | None:
+    """Angles of crops as (N,) float32 degrees, None for None, or a ValueError."""
+    if rotation is None:
+        return None
+    array = np.asarray(rotation, dtype=np.float32)
+    if array.shape != (count,) or not np.isfinite(array).all():
+        raise ValueError(
+            f"rotation must be ({count},) finite degrees, one value a box, got shape {array.shape}: {array.tolist()}"
+        )
+    return array
+
+
 def expand_to_aspect(width_height: np.ndarray, bbox_shape: tuple[int, int] | None) -> np.ndarray:
     """Sides (N, 2) px enlarged to the aspect ratio width : height of `bbox_shape`; unchanged for None."""
     if bbox_shape is None:

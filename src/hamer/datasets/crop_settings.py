@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -12,7 +13,10 @@ import numpy as np
 
 from hamer.configs.node import ConfigNode
 from hamer.crops.normalisation import IMAGE_MEAN, IMAGE_STD
+from hamer.crops.upright import UprightDraw
 from hamer.crops.windows import RESCALE_FACTOR
+
+logger = logging.getLogger(__name__)
 
 BORDER_MODES = {"constant": cv2.BORDER_CONSTANT, "replicate": cv2.BORDER_REPLICATE}
 """DATASETS.BORDER_MODE: what lies outside the picture."""
@@ -24,8 +28,8 @@ class CropSettings:
     None for the square of its longer side, as in training; `antialias`: the original's blur; `border_mode`: OpenCV's;
     `augment`: DATASETS.CONFIG, or None for crops as they are; `landmarks`, `parts`: items have these labels too
     (`hamer.datasets.extra_labels`); `share_of_box`: how much of a stored box a crop shows, `MODEL.RESCALE_FACTOR` over the
-    2.0 that boxes are stored with; `upright`: MODEL.UPRIGHT, crops of hands whose joints are known are turned
-    (`hamer.crops.upright`).
+    2.0 that boxes are stored with; `upright`: with MODEL.UPRIGHT, how often and how exactly crops are turned so that a hand whose
+    joints are known points up.
     """
 
     size: int = 256
@@ -38,7 +42,7 @@ class CropSettings:
     landmarks: bool = False
     parts: bool = False
     share_of_box: float = 1.0
-    upright: bool = False
+    upright: UprightDraw | None = None
 
     @property
     def levels(self) -> tuple[np.ndarray, np.ndarray]:
@@ -55,6 +59,10 @@ class CropSettings:
             raise ValueError(f"DATASETS.BORDER_MODE must be one of {sorted(BORDER_MODES)}, got {border!r}")
         if train and "CONFIG" not in datasets:
             raise ValueError("DATASETS.CONFIG must give the augmentation (SCALE_FACTOR, ROT_FACTOR, ...) for training")
+        augment = SimpleNamespace(**datasets["CONFIG"]) if train else None
+        upright = UprightDraw.from_config(augment)
+        if not model.get("UPRIGHT") and upright != UprightDraw():
+            logger.warning("DATASETS.CONFIG.UPRIGHT_RATE and UPRIGHT_JITTER have no effect without MODEL.UPRIGHT")
         return cls(
             size=int(model.get("IMAGE_SIZE", 256)),
             mean=floats(model.get("IMAGE_MEAN", IMAGE_MEAN)),
@@ -62,11 +70,11 @@ class CropSettings:
             bbox_shape=bbox_shape(model.get("BBOX_SHAPE")),
             antialias=bool(datasets.get("USE_SKIMAGE_ANTIALIAS", False)),
             border_mode=BORDER_MODES[border],
-            augment=SimpleNamespace(**datasets["CONFIG"]) if train else None,
+            augment=augment,
             landmarks=bool(datasets.get("LANDMARKS", False)),
             parts=bool(datasets.get("PARTS", False)),
             share_of_box=float(model.get("RESCALE_FACTOR") or RESCALE_FACTOR) / RESCALE_FACTOR,
-            upright=bool(model.get("UPRIGHT", False)),
+            upright=upright if model.get("UPRIGHT") else None,
         )
 
 

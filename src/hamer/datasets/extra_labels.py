@@ -65,7 +65,7 @@ def extra_labels(
     if settings.parts:
         labels["parts"] = parts_of(parts, plan, shape, settings.size)
     if labels:
-        visibility = _numbers(annotation, "visibility")
+        visibility = extra_numbers(annotation, "visibility")
         labels["visibility"] = np.ones(21, np.float32) if visibility is None else visibility
     return labels
 
@@ -78,7 +78,7 @@ def landmarks_of(annotation: Mapping[str, Any], plan: ExamplePlan, width: int, s
     landmarks are all 0.
     """
     landmarks = np.zeros((21, LANDMARK_NUMBERS), np.float32)
-    points = _numbers(annotation, "landmarks_2d")
+    points = extra_numbers(annotation, "landmarks_2d")
     if points is None:
         return landmarks
     known = np.isfinite(points).all(axis=1) & (points[:, 2] > 0)
@@ -88,7 +88,7 @@ def landmarks_of(annotation: Mapping[str, Any], plan: ExamplePlan, width: int, s
     points = augmentation.transform_keypoints_2d(points, plan.matrix)
     landmarks[:, :2] = points[:, :2] / size - 0.5
     landmarks[:, 2], landmarks[:, 6] = points[:, 2], 1.0
-    guess = _numbers(annotation, "landmarks_3d")
+    guess = extra_numbers(annotation, "landmarks_3d")
     if guess is not None:
         guess = augmentation.augment_keypoints_3d(guess - guess[0], plan.flip, plan.rotation, order)
         landmarks[:, 3:6] = np.where(np.isfinite(guess).all(axis=1, keepdims=True), guess, 0.0)
@@ -132,7 +132,7 @@ def read_parts(encoded: bytes | None, shape: tuple[int, ...]) -> np.ndarray | No
     return parts
 
 
-def _numbers(annotation: Mapping[str, Any], name: str) -> np.ndarray | None:
+def extra_numbers(annotation: Mapping[str, Any], name: str) -> np.ndarray | None:
     """A further array of an annotation as float32, or None where it has none; NaN is kept, it says unknown."""
     if annotation.get(name) is None:
         return None

@@ -20,7 +20,6 @@ import numpy as np
 from hamer.checkpoints.unpickling import load_pickle
 from hamer.crops.augmentation import Augmentation
 from hamer.crops.coarse import Coarseness
-from hamer.crops.upright import UprightDraw
 from hamer.datasets import patch_pixels
 from hamer.datasets.crop_settings import CropSettings
 from hamer.datasets.example import ExamplePlan
@@ -157,9 +156,9 @@ class Hand:
         change = change if coarseness is None else coarseness.moved(change)
         self._shape = (picture.shape[0], picture.shape[1])
         view = None
-        if cutter.settings.upright:
-            off = UprightDraw.from_config(augment).sample(rng)
-            view = None if off is None else view_of(self.annotation, self._shape, cutter.settings, off)
+        if cutter.settings.upright is not None:
+            off = cutter.settings.upright.sample(rng)
+            view = None if off is None else view_of(self.annotation, self._shape, off)
         plan = plan_tar_item(self.annotation, picture.shape[1], cutter.settings, change, rng, view)
         plan = replace(plan, coarseness=coarseness)
         self._extra = extra_labels(self.annotation, parts, plan, self._shape, cutter.settings)

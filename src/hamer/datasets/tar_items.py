@@ -20,6 +20,7 @@ from hamer.crops.windows import RESCALE_FACTOR
 from hamer.datasets import patch_pixels, utils
 from hamer.datasets.crop_settings import CropSettings
 from hamer.datasets.example import ExamplePlan, Subject, plan_example
+from hamer.datasets.extra_labels import extra_numbers
 from hamer.models.config import IMAGE_MEAN, IMAGE_STD
 
 FLIP_KEYPOINT_PERMUTATION: tuple[int, ...] = tuple(range(21))
@@ -87,7 +88,8 @@ def plan_tar_item(
     center, side = np.array(annotation["center"], np.float32), float(box_size(annotation, settings))
     is_right = bool(annotation["right"])
     if view is not None:
-        center, side = np.array(view.center, np.float32), view.side
+        sides = RESCALE_FACTOR * np.array([view.width, view.height], np.float32)  # as boxes are stored
+        center, side = np.array(view.center, np.float32), float(_crop_side(sides, settings))
         mirrored = change.flip or not is_right
         change = replace(change, rotation=-view.rotation if mirrored else view.rotation)
     if not side >= 1:
@@ -117,39 +119,48 @@ def plan_tar_item(
     )
 
 
-def view_of(
-    annotation: Mapping[str, Any], shape: tuple[int, int], settings: CropSettings, off: float
-) -> UprightView | None:
-    """The square that shows an annotated hand upright but for `off` degrees; None where not all of its joints are known.
+def view_of(annotation: Mapping[str, Any], shape: tuple[int, int], off: float) -> UprightView | None:
+    """The box that shows an annotated hand upright but for `off` degrees; None where not all of its joints are known, or
+    nothing of it lies in the picture.
 
     The direction is that of the landmark model's points where there are any, since nothing else is known when the network is
-    used; the square lies around the true joints, as annotated boxes do.
+    used; the box is tight around the true joints, as annotated boxes are.
 
     Args:
         shape: the picture's H, W.
+
+    Raises:
+        ExtraLabelError: landmarks that are none.
     """
     points = np.array(annotation["keypoints_2d"], np.float64)
     if not (points[:, 2] > 0).all():
         return None
-    told = annotation.get("landmarks_2d")
-    rotation = float(hand_rotation(points[:, :2] if told is None else np.asarray(told, np.float64)[:, :2]))
-    if not np.isfinite(rotation):
+    told = extra_numbers(annotation, "landmarks_2d")
+    directions = [hand_rotation(which[:, :2].astype(np.float64)) for which in (told, points) if which is not None]
+    rotation = next((float(angle) for angle in directions if np.isfinite(angle)), None)
+    if rotation is None:
         return None
     view = upright_view(points[:, :2], rotation + off, (shape[1], shape[0]))
-    return replace(view, side=RESCALE_FACTOR * settings.share_of_box * view.side)
+    return view if max(view.width, view.height) >= 1 else None
 
 
 def box_size(annotation: Mapping[str, Any], settings: CropSettings) -> np.float32:
     """Side of the square that a hand's crop shows before augmentation, px."""
-    scale = np.array(annotation["scale"], np.float32)
-    side = np.max(utils.expand_to_aspect_ratio(scale * 200, target_aspect_ratio=settings.bbox_shape))
+    return _crop_side(np.array(annotation["scale"], np.float32) * 200, settings)
+
+
+def _crop_side(sides: np.ndarray, settings: CropSettings) -> np.float32:
+    """Of a box as tars store it (width and height px)."""
+    side = np.max(utils.expand_to_aspect_ratio(sides, target_aspect_ratio=settings.bbox_shape))
     return np.float32(side * np.float32(settings.share_of_box))
 
 
 def tar_labels(
     annotation: Mapping[str, Any], plan: ExamplePlan, shape: tuple[int, int], settings: CropSettings, imgname: str
 ) -> dict[str, Any]:
-    """Everything in an item that is no pixel; `shape` is the picture's H, W."""
+    """Everything in an item that is no pixel; `shape` is the picture's H, W. `box_center`, `box_size` are the annotated box's,
+    whatever the crop shows.
+    """
     has_pose, has_betas = np.asarray(annotation["has_hand_pose"]), np.asarray(annotation["has_betas"])
     return {
         "keypoints_2d": plan.keypoints_2d.astype(np.float32),

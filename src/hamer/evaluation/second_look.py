@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from hamer.crops.affine import turns_about_view
 from hamer.crops.normalisation import IMAGE_MEAN, IMAGE_STD
-from hamer.crops.upright import hand_rotation, turns_about_view
+from hamer.crops.upright import hand_rotation
 
 OUTPUTS = ("pred_keypoints_3d", "pred_vertices", "pred_keypoints_2d", "pred_cam")
 
@@ -26,7 +27,7 @@ def looked_at(network: Any, image: Tensor) -> dict[str, Tensor]:
         return {name: output[name] for name in OUTPUTS}
     points = output.get("pred_points", output["pred_keypoints_2d"])[..., :2]
     rotation = np.nan_to_num(hand_rotation(points.float().cpu().numpy()))
-    turn = torch.from_numpy(turns_about_view(rotation)).to(image)
+    turn = torch.from_numpy(turns_about_view(rotation)).float().to(image)
     black = _black(network.cfg.MODEL).to(image)
     again = network({"img": turned_crops(image - black, turn) + black})
     return _turned_back({name: again[name] for name in OUTPUTS}, turn)

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from hamer.crops import CropBatch
-from hamer.crops.upright import turns_about_view
+from hamer.crops.affine import turns_about_view
 from hamer.fitting import FitOptions, HandPose
 from hamer.geometry.cameras import solve_translation, undistort_with_camera
 from hamer.hand_models import HandModel
@@ -113,7 +113,7 @@ class NetworkEstimator:
     @property
     def uses_landmarks(self) -> bool:
         """Whether results are better for hands of which the detector gives joints."""
-        return self.refine or self.inputs.takes_landmarks
+        return self.refine or self.inputs.takes_landmarks or self.inputs.upright
 
     @property
     def _network_hand(self) -> HandModel:

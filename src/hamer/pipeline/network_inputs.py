@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from hamer.crops import CropBatch, crop_pictures
-from hamer.crops.upright import turns_about_view
+from hamer.crops.affine import turns_about_view
 from hamer.crops.windows import RESCALE_FACTOR, can_be_cropped
 from hamer.structures import HandBoxes
 
@@ -88,12 +88,22 @@ class NetworkInputs:
         return batch
 
 
+def believed_points(hands: HandBoxes) -> np.ndarray:
+    """(N, 21) bool: joints whose place in the picture the detector gave with some confidence, unless it does not believe in the
+    whole hand (`LEAST_CONFIDENCE`).
+    """
+    if hands.keypoints_2d is None:
+        return np.zeros((len(hands), 21), bool)
+    confidence = np.clip(np.nan_to_num(hands.keypoints_2d[..., 2].astype(np.float64)), 0.0, 1.0)
+    known = np.isfinite(hands.keypoints_2d).all(-1) & (confidence > 0)
+    return np.asarray(known & (confidence.mean(-1) >= LEAST_CONFIDENCE)[:, None])
+
+
 def landmarks_in_crops(hands: HandBoxes, crops: CropBatch) -> np.ndarray:
     """Joints that a detector found as a network with landmark tokens takes them; the same numbers as in training's items.
 
-    A point counts as known where the detector gave its place in the picture with some confidence, unless it does not
-    believe in the whole hand (`LEAST_CONFIDENCE`). Detectors that give no guess in 3D leave it zero, as training does now
-    and then.
+    A point counts as known where it is believed (`believed_points`). Detectors that give no guess in 3D leave it zero, as
+    training does now and then.
 
     Returns:
         (N, 21, 7) float32: x, y in crop widths from the crop's centre, confidence 0..1, X, Y, Z metres from the guess's own
@@ -103,10 +113,8 @@ def landmarks_in_crops(hands: HandBoxes, crops: CropBatch) -> np.ndarray:
     tokens = np.zeros((len(hands), 21, 7), np.float32)
     if hands.keypoints_2d is None:
         return tokens
-    points = hands.keypoints_2d.astype(np.float64)
+    points, known = hands.keypoints_2d.astype(np.float64), believed_points(hands)
     confidence = np.clip(np.nan_to_num(points[..., 2]), 0.0, 1.0)
-    known = np.isfinite(points).all(-1) & (confidence > 0)
-    known &= (confidence.mean(-1) >= LEAST_CONFIDENCE)[:, None]
     tokens[..., :2] = crops.to_crop(points[..., :2]) / crops.img.shape[-1] - 0.5
     tokens[..., 2] = confidence
     if hands.keypoints_3d is not None:

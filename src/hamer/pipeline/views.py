@@ -13,7 +13,7 @@ import numpy as np
 
 from hamer.crops.upright import hand_rotation, upright_view
 from hamer.geometry.boxes import boxes_from_keypoints
-from hamer.pipeline.network_inputs import LEAST_CONFIDENCE, NetworkInputs
+from hamer.pipeline.network_inputs import NetworkInputs, believed_points
 from hamer.structures import HandBoxes
 
 CLOSER_SIZES = (0.7, 2.0)
@@ -23,8 +23,8 @@ CLOSER_SIZES = (0.7, 2.0)
 
 @dataclass(frozen=True)
 class Views:
-    """`boxes` (N, 4) xyxy px that crops are made of; `rotation` (N,) degrees by which their squares are turned, clockwise as
-    seen, NaN for those that stay as they are.
+    """`boxes` (N, 4) xyxy px that crops are made of; `rotation` (N,) degrees by which these are turned about their centres,
+    clockwise as seen, NaN for those that stay as they are.
     """
 
     boxes: np.ndarray
@@ -40,11 +40,8 @@ class Views:
         as_found = cls(hands.boxes, np.full(len(hands), np.nan))
         if not inputs.upright or hands.keypoints_2d is None:
             return as_found
-        points = hands.keypoints_2d.astype(np.float64)
-        with np.errstate(invalid="ignore"):
-            known = np.isfinite(points).all(-1) & (points[..., 2] > 0)
-            known &= (np.nan_to_num(points[..., 2]).mean(-1) >= LEAST_CONFIDENCE)[:, None]
-        return as_found._around(np.where(known[..., None], points[..., :2], np.nan), limits, inputs, turned=True)
+        points = np.where(believed_points(hands)[..., None], hands.keypoints_2d[..., :2].astype(np.float64), np.nan)
+        return as_found._around(points, limits, inputs, turned=True)
 
     def closer(self, seen: np.ndarray, limits: np.ndarray, inputs: NetworkInputs) -> Views:
         """The squares around the joints (N, 21, 2) px that the network saw in these."""
@@ -60,9 +57,7 @@ class Views:
         boxes = self.boxes.copy()
         for row in np.flatnonzero(np.isfinite(points).all((-1, -2))):
             if np.isfinite(rotation[row]):
-                view = upright_view(points[row], float(rotation[row]), (int(limits[row, 0]), int(limits[row, 1])))
-                x, y, half = *view.center, view.side / 2
-                boxes[row] = x - half, y - half, x + half, y + half
+                boxes[row] = upright_view(points[row], float(rotation[row]), tuple(limits[row].tolist())).box
             else:
                 boxes[row] = boxes_from_keypoints(points[row : row + 1])[0]
         believed = _is_within(boxes, self.boxes) & inputs.can_be_cropped(boxes)

@@ -202,6 +202,11 @@ def build_student(
             "TRAIN.START_FROM is not used here: DISTILL.STUDENT names the weights that a student starts from"
         )
     teacher = load_network(options.teacher)
+    if bool(teacher.cfg.MODEL.get("UPRIGHT")) != bool(cfg["MODEL"].get("UPRIGHT")):
+        logger.warning(
+            "teacher and student see the same crops, and only one of them knows hands that point up: set MODEL.UPRIGHT as in %s",
+            options.teacher,
+        )
     module = DistillationModule(cfg, teacher, previews=previews)
     if resuming:
         return module
