@@ -7,8 +7,8 @@ now from a seed of their own; each with the points that the landmark model found
 table: the same hands with landmarks that err less, as those of photos do; then, with --small, hands of few pixels. Then
 annotated photos, whole, found by the detector; it looks once at each, and the ways share what it found. PCK there is
 over the larger side of the box around the visible joints, missed hands count as misses, and the mean is over the sources. Nothing
-is tuned on these photos. Last, with --unannotated: any photos; hands that are seen clearly are made small, and what the
-landmark model said of them at full size is the truth.
+is tuned on these photos. Last, with --unannotated: any photos, where the landmark model's word is the truth; the ways that have the
+picture alone, and then all ways on small copies of the hands that are seen clearly.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pathlib import Path
 
 import torch
 from ablation import made_hands, photo_hands, shrunk_hands, small_made_hands
-from ablation.ways import OWN_POINTS, all_ways
+from ablation.ways import BY_PICTURE, OWN_POINTS, all_ways
 
 from hamer.weights import built_in, sha256_of
 
@@ -87,8 +87,13 @@ def main() -> None:
         for line in photo_hands.table(photo_hands.photos_of(args.photos, effort=args.effort, cache=args.cache), ways):
             print(line, flush=True)
     if args.unannotated:
-        print("\n## Small copies of hands\n")
-        for line in shrunk_hands.table(shrunk_hands.small_hands_of(args.unannotated), ways):
+        found = shrunk_hands.hands_of(args.unannotated)
+        print("\n## Hands without annotation, by the picture alone\n")
+        by_picture = [way for way in ways if way.title in BY_PICTURE]
+        for line in shrunk_hands.table(shrunk_hands.as_they_are(found), by_picture):
+            print(line, flush=True)
+        print("\n## Small copies of them\n")
+        for line in shrunk_hands.table(shrunk_hands.small_copies(found), ways):
             print(line, flush=True)
 
 

@@ -1,4 +1,4 @@
-"""Every way on photos that nobody annotated: hands that are seen clearly, made small, noisy and blocky.
+"""Every way on photos that nobody annotated: hands as they are, and those that are seen clearly made small, noisy and blocky.
 
 What the landmark model says of a hand at full size counts as the truth of its small copy. That favours the landmark model
 and whatever follows it, so a way that comes nearer to this truth than the small copy's own landmarks has read the picture.
@@ -26,6 +26,7 @@ from hamer.structures import HandBoxes
 
 SIZES = ((24.0, 48.0), (48.0, 90.0))
 """Ranges of the longer side of a small copy's hand, px; each hand has a copy in each, twice."""
+FULL_SIZE = (0.0, np.inf)
 _COPIES = 2
 _LEAST_SCORE, _LEAST_CONFIDENCE = 0.9, 0.6  # of hands at full size that count as seen clearly
 _AROUND = 1.8  # half side of what is cut out of the photo, in sizes of the hand
@@ -37,7 +38,7 @@ _CHUNK = 16
 class SmallHand:
     """A small copy of one hand: what the landmark model sees in it, and `truth` (21, 2) px from the photo at full size.
 
-    `sizes`: the one of `SIZES` that it was made for.
+    `sizes`: the one of `SIZES` that it was made for, or `FULL_SIZE` for the hand itself.
     """
 
     picture: Picture
@@ -51,11 +52,10 @@ class SmallHand:
         return float(np.ptp(self.truth, axis=0).max())
 
 
-def small_hands_of(folder: Path, seed: int = 0) -> list[SmallHand]:
-    """Small copies of the hands in a folder of photos that are seen clearly there; the same for the same folder and seed."""
+def hands_of(folder: Path) -> list[tuple[np.ndarray, HandBoxes]]:
+    """The hands in a folder of photos, one at a time, each with its photo."""
     detector = MediapipeDetector(bodies=False)
-    rng = np.random.default_rng(seed)
-    hands: list[SmallHand] = []
+    hands: list[tuple[np.ndarray, HandBoxes]] = []
     for path in list_pictures(folder):
         try:
             rgb = read_picture(path).rgb
@@ -63,11 +63,21 @@ def small_hands_of(folder: Path, seed: int = 0) -> list[SmallHand]:
             print(f"left out: {error}")
             continue
         (found,) = detector([rgb])
-        for hand in range(len(found)):
-            one = found[[hand]]
-            if _is_clear(one):
-                hands += [_copy(rgb, one, size, detector, rng) for size in SIZES for _ in range(_COPIES)]
+        hands += [(rgb, found[[hand]]) for hand in range(len(found))]
     return hands
+
+
+def small_copies(hands: Sequence[tuple[np.ndarray, HandBoxes]], seed: int = 0) -> list[SmallHand]:
+    """Small copies of the hands that are seen clearly; the same for the same hands and seed."""
+    detector, rng = MediapipeDetector(bodies=False), np.random.default_rng(seed)
+    clear = [(rgb, one) for rgb, one in hands if _is_clear(one)]
+    return [_copy(rgb, one, size, detector, rng) for rgb, one in clear for size in SIZES for _ in range(_COPIES)]
+
+
+def as_they_are(hands: Sequence[tuple[np.ndarray, HandBoxes]]) -> list[SmallHand]:
+    """The hands at full size: the landmark model's own word is their truth."""
+    known = [(rgb, one) for rgb, one in hands if one.keypoints_2d is not None and np.isfinite(one.keypoints_2d).all()]
+    return [SmallHand(Picture(rgb), one, one.keypoints_2d[0, :, :2], FULL_SIZE) for rgb, one in known]
 
 
 def _is_clear(one: HandBoxes) -> bool:
@@ -110,9 +120,10 @@ def table(hands: Sequence[SmallHand], ways: Sequence[Way]) -> Iterator[str]:
     if not hands:
         yield "no hand in these photos is large and clear enough"
         return
-    for sizes in SIZES:
+    for sizes in sorted({hand.sizes for hand in hands}):
         chosen = [hand for hand in hands if hand.sizes == sizes]
-        yield f"{len(chosen)} copies of {sizes[0]:.0f} to {sizes[1]:.0f} px:"
+        what = "hands as they are" if sizes == FULL_SIZE else f"copies of {sizes[0]:.0f} to {sizes[1]:.0f} px"
+        yield f"{len(chosen)} {what}:"
         yield ""
         yield "| way | " + " | ".join(f"PCK@{threshold}" for threshold in THRESHOLDS) + f" | AUC 0-{AREA_TO} |"
         yield "|---" * (len(THRESHOLDS) + 2) + "|"

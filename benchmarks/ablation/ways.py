@@ -17,7 +17,9 @@ from hamer.pipeline.pictures import Picture
 from hamer.structures import Camera, HandBoxes
 
 LANDMARKS_ALONE = "landmarks alone"
+IMAGE_ONLY = "network, image only"
 OWN_POINTS = "network, image only, refined by own points"
+BY_PICTURE = (IMAGE_ONLY, OWN_POINTS)
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ def all_ways(weights: Path | None, *, batch_size: int = 16, refinement: FitOptio
             network, batch_size=batch_size, refine=refine, options=options, target=hand, title=TITLE
         )
 
-    ways = [Way("network, image only", estimator(False), takes_landmarks=False)]
+    ways = [Way(IMAGE_ONLY, estimator(False), takes_landmarks=False)]
     if network.dense_head is not None:
         ways.append(Way(OWN_POINTS, estimator(True), takes_landmarks=False))
     if estimator(False).inputs.takes_landmarks:

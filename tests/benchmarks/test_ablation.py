@@ -129,13 +129,18 @@ def test_small_copies_know_where_their_joints_are(
     cv2.imwrite(str(tmp_path / "spot.png"), np.repeat((220 * spot[..., None]).astype(np.uint8), 3, -1))
     (tmp_path / "broken.jpg").write_bytes(b"no picture")
     monkeypatch.setattr(ablation.shrunk_hands, "MediapipeDetector", OneHand)
-    hands = ablation.shrunk_hands.small_hands_of(tmp_path)
+    found = ablation.shrunk_hands.hands_of(tmp_path)
+    assert len(found) == 1
+    hands = ablation.shrunk_hands.small_copies(found)
     assert [hand.sizes for hand in hands] == [sizes for sizes in ablation.shrunk_hands.SIZES for _ in range(2)]
     for hand in hands:
         assert 0.9 * hand.sizes[0] < hand.size < 1.1 * hand.sizes[1]
         light = np.clip(hand.picture.rgb.astype(float).mean(-1) - 60, 0, None)  # above noise
         y, x = np.mgrid[0 : light.shape[0], 0 : light.shape[1]]
         np.testing.assert_allclose([(light * c).sum() / light.sum() for c in (x, y)], hand.truth[0], atol=0.5)
+    (whole,) = ablation.shrunk_hands.as_they_are(found)
+    np.testing.assert_array_equal(whole.truth, OneHand.points)
+    hands.append(whole)
     truths = {id(hand.picture): hand for hand in hands}
 
     def way(given: list[Any], _cameras: Any, _found: Any) -> tuple[list[Any], float]:
@@ -145,7 +150,7 @@ def test_small_copies_know_where_their_joints_are(
 
     way.title = "seven hundredths off"  # type: ignore[attr-defined]
     lines = [line for line in ablation.shrunk_hands.table(hands, [way]) if line.startswith("| seven")]
-    assert len(lines) == 2
+    assert len(lines) == 3  # of two sizes, and as they are
     assert all(line.startswith("| seven hundredths off | 0.000 | 1.000 | 1.000 | 0.6") for line in lines)
 
 
