@@ -14,7 +14,7 @@ from hamer.structures import Camera, HandBoxes
 OWN_TRUST = 0.3
 """Confidence of a point that the network read off its own maps, where these are quite sure of it. A detector's is near 1."""
 
-OWN_BESIDE = 0.1
+OWN_BESIDE = 0.2
 """The same where the detector has a keypoint of the joint, too."""
 
 APART = 0.15
