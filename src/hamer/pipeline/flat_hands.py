@@ -11,15 +11,6 @@ import torch
 from hamer.geometry.cameras import undistort_with_camera
 from hamer.structures import Camera, HandBoxes
 
-OWN_TRUST = 0.3
-"""Confidence of a point that the network read off its own maps, where these are quite sure of it. A detector's is near 1."""
-
-OWN_BESIDE = 0.2
-"""The same where the detector has a keypoint of the joint, too."""
-
-APART = 0.15
-"""Distance of the two, in sizes of the hand, at which a keypoint is believed half as much."""
-
 
 @dataclass
 class Estimate:
@@ -83,28 +74,10 @@ class FlatHands:
         """(N,) bool: of which hands any keypoint is known."""
         return self._known.any(1)
 
-    def joined(self, own: torch.Tensor) -> FlatHands:
-        """A copy with the detector's keypoints and the network's own points together.
-
-        A keypoint that lies far from the network's point is believed less, whatever either says of itself: where the two
-        disagree one of them is wrong. What is left is the mean of both, by their confidences, and the sum of these. Hands
-        without keypoints have the points alone, and keypoints that are not known stay unknown.
-
-        Args:
-            own: (N, 21, 3) undistorted px, and how sure the network is, 0..1.
-        """
-        own = own.to(self.keypoints_2d)
-        sureness = own[..., 2:].clamp(0.0, 1.0)
-        alone = torch.cat([own[..., :2], OWN_TRUST * sureness], dim=-1)
-        both = (self._known & torch.isfinite(own).all(-1))[..., None]
-        given, points = (torch.where(both, p, 0.0) for p in (self.keypoints_2d, own[..., :2]))
-        apart = (given[..., :2] - points).norm(dim=-1, keepdim=True) / self.sizes.clamp(min=1e-6)[:, None, None]
-        weight = given[..., 2:].clamp(max=1.0) / (1 + (apart / APART) ** 4)
-        total = weight + OWN_BESIDE * torch.where(both, sureness, 0.0)
-        share = weight / total.clamp(min=1e-12)
-        joined = torch.cat([share * given[..., :2] + (1 - share) * points, total.clamp(max=1.0)], dim=-1)
-        joined = torch.where(both, joined, self.keypoints_2d)
-        return replace(self, keypoints_2d=torch.where(self.has_keypoints[:, None, None], joined, alone))
+    def filled(self, points: torch.Tensor) -> FlatHands:
+        """A copy whose hands without keypoints have `points` (N, 21, 3) instead: undistorted px and confidence."""
+        keypoints = torch.where(self.has_keypoints[:, None, None], self.keypoints_2d, points.to(self.keypoints_2d))
+        return replace(self, keypoints_2d=keypoints)
 
     @property
     def _known(self) -> torch.Tensor:

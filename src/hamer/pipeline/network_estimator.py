@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+OWN_TRUST = 0.3
+"""Confidence of a point that the network read off its own maps, where these are quite sure of it. A detector's is near 1."""
+
 MUCH_NEARER = 0.5
 """Misfit of a fit alone over that of a refined hand from which the refined one is given up."""
 
@@ -60,8 +63,8 @@ class NetworkEstimator:
         rescale_factor: how much of the hand's surroundings a crop shows, times the box; None for what the network was
             trained with (`NetworkInputs.of`).
         batch_size: crops a forward pass.
-        refine: fit the result to the detector's keypoints together with the network's own points, if it has such, or to either
-            alone. Hands for which the network gives numbers that are not finite are fitted from the keypoints alone.
+        refine: fit the result to the detector's keypoints where there are any, else to the network's own points, if it has
+            such. Hands for which the network gives numbers that are not finite are fitted from the keypoints alone.
         options: of that fit.
         target: the hand that results are to be of, where it is not the network's own: rotations are carried over (both
             hands' rest axes mean the same), the shape starts from the target's mean and comes from the keypoints.
@@ -148,15 +151,15 @@ class NetworkEstimator:
         return assemble(self.hand_model, estimate, flat, cameras, len(found))
 
     def _refined(self, estimate: Estimate, flat: FlatHands, own: torch.Tensor | None) -> Estimate:
-        """The estimate fitted to the detector's keypoints together with the network's `own` points, or to these alone where
-        there are none; what cannot be fitted stays as it is.
+        """The estimate fitted to the detector's keypoints, or to the network's `own` where there are none; what cannot be
+        fitted stays as it is.
 
         A hand that stays far from its keypoints although it was pulled there began as another hand: it is fitted without
         the network's word too, and that is taken where it comes much nearer.
         """
         given = flat.has_keypoints
         if own is not None:
-            flat = flat.joined(own)
+            flat = flat.filled(own)
         if not bool(flat.has_keypoints.any()):
             return estimate
         known = torch.where(estimate.valid, 1.0, torch.nan)[:, None]  # NaN: that hand is fitted without a start
@@ -184,7 +187,7 @@ class NetworkEstimator:
         self, pictures: Sequence[Picture], flat: FlatHands, cameras: Sequence[Camera]
     ) -> tuple[Estimate, torch.Tensor | None]:
         """The network's own word on every hand, before any refinement, and the points that it read off its maps (N, 21, 3),
-        undistorted px and sureness; None for a network that reads none.
+        undistorted px and confidence; None for a network that reads none.
 
         A hand whose box is rough (`FlatHands`), or that would be seen upright but nobody knows yet how it points, is looked
         at twice, the second time as the joints tell that were seen first (`hamer.pipeline.views`).
@@ -215,7 +218,7 @@ class NetworkEstimator:
         if "own" not in merged:
             return estimate, None
         own = _undistorted(merged["own"][..., :2], flat, cameras)
-        return estimate, torch.cat([own, merged["own"][..., 2:3]], dim=-1)
+        return estimate, torch.cat([own, OWN_TRUST * merged["own"][..., 2:].clamp(0.0, 1.0)], dim=-1)
 
     def _outputs(self, images: Sequence[np.ndarray], flat: FlatHands, views: Views) -> dict[str, torch.Tensor]:
         """What `_kept` keeps of a forward pass, of all hands."""
