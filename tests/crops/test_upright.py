@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from hamer.crops import crop_pictures, crop_to_picture, picture_to_crop
-from hamer.crops.affine import turns_about_view
 from hamer.crops.upright import UprightDraw, hand_rotation, upright_view
+from hamer.geometry.directions import turns_about_view
 
 RNG = np.random.default_rng(0)
 

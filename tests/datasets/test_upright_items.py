@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from hamer.configs.node import ConfigNode
-from hamer.crops.affine import turns_about_view
 from hamer.crops.augmentation import Augmentation
 from hamer.crops.upright import hand_rotation
 from hamer.datasets import patch_pixels
@@ -24,6 +23,7 @@ from hamer.datasets.synthetic.shards import encoded
 from hamer.datasets.tar_filters import AnnotationFilters
 from hamer.datasets.tar_items import plan_tar_item, view_of
 from hamer.datasets.tar_reading import TarSample
+from hamer.geometry.directions import turns_about_view
 from hamer.geometry.mirroring import mirror_points
 from hamer.pipeline.network_inputs import NetworkInputs, landmarks_in_crops
 from hamer.pipeline.reconstructor import load_hand_model

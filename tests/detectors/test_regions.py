@@ -13,8 +13,8 @@ from hamer.detectors.regions import (
     Regions,
     regions_from_keypoints,
     regions_from_palms,
-    upward_angle,
 )
+from hamer.geometry.directions import upward_angle
 
 
 def _turned(points: np.ndarray, angle: float) -> np.ndarray:

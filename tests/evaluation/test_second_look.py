@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from hamer.configs.node import ConfigNode
-from hamer.crops.affine import turns_about_view
 from hamer.crops.upright import hand_rotation
 from hamer.evaluation.second_look import OUTPUTS, looked_at, turned_crops
 from hamer.geometry.cameras import perspective_projection, pred_cam_to_translation
+from hamer.geometry.directions import turns_about_view
 
 SIDE = 64
 FOCAL = 2500.0

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from hamer.crops.affine import turns_about_view
 from hamer.crops.upright import hand_rotation
+from hamer.geometry.directions import turns_about_view
 from hamer.models.config import DenseConfig
 from hamer.pipeline import HandReconstructor, NetworkEstimator
 from hamer.pipeline.network_inputs import NetworkInputs

@@ -57,14 +57,6 @@ def patch_transform(
     return cv2.getAffineTransform(source, target)
 
 
-def turns_about_view(degrees: np.ndarray | float) -> np.ndarray:
-    """(..., 3, 3): turns by angles (...) about the camera's axis, clockwise as seen (x right, y down, z forward)."""
-    angle = np.deg2rad(np.asarray(degrees, np.float64))
-    sin, cos, zero, one = np.sin(angle), np.cos(angle), np.zeros_like(angle), np.ones_like(angle)
-    rows = [[cos, -sin, zero], [sin, cos, zero], [zero, zero, one]]
-    return np.stack([np.stack(row, -1) for row in rows], -2)
-
-
 def invert(matrix: np.ndarray) -> np.ndarray:
     """The inverse (2, 3) of an affine, with the order of operations that OpenCV's warpAffine uses inside."""
     determinant = matrix[0, 0] * matrix[1, 1] - matrix[0, 1] * matrix[1, 0]

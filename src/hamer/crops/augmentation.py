@@ -15,7 +15,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from hamer.crops.affine import turns_about_view
+from hamer.geometry.directions import turns_about_view
 
 HAND_PARTS: dict[str, tuple[int, ...]] = {
     "palm": (0, 1, 5, 9, 13, 17),

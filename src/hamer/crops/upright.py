@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from hamer.crops.affine import turns_about_view
 from hamer.crops.augmentation import clipped_normal
+from hamer.geometry.directions import turns_about_view, upward_angle
 
 WRIST, KNUCKLES = 0, (5, 9, 13, 17)
 """Of the 21 joints: a hand points from the one to the mean of the others."""
@@ -50,10 +50,11 @@ def hand_rotation(points: np.ndarray) -> np.ndarray:
     known = np.asarray(np.isfinite(knuckles).all(-1))
     total = np.where(known[..., None], knuckles, 0.0).sum(-2)
     count = known.sum(-1)
+    middle, wrist = total / np.maximum(count, 1)[..., None], np.asarray(points, np.float64)[..., WRIST, :]
     with np.errstate(invalid="ignore"):
-        x, y = np.moveaxis(total / np.maximum(count, 1)[..., None] - points[..., WRIST, :], -1, 0)
-        usable = (count >= 2) & (np.hypot(x, y) > _LEAST_LENGTH) & np.isfinite(x + y)
-    return np.where(usable, np.degrees(np.arctan2(x, -y)), np.nan)
+        length = np.linalg.norm(middle - wrist, axis=-1)
+        usable = (count >= 2) & np.isfinite(length) & (length > _LEAST_LENGTH)
+        return np.where(usable, np.degrees(upward_angle(wrist, middle)), np.nan)
 
 
 def upright_view(points: np.ndarray, rotation: float, limits: tuple[int, int]) -> UprightView:

@@ -12,10 +12,11 @@ import numpy as np
 
 from hamer.detectors.arms import Body
 from hamer.detectors.bodies import Bodies
-from hamer.detectors.regions import COLOR, GREY, Regions, upward_angle
+from hamer.detectors.regions import COLOR, GREY, Regions
 from hamer.detectors.rows import Rows
 from hamer.detectors.wholebody.keypoints import N_KEYPOINTS
 from hamer.geometry.boxes import iou_matrix
+from hamer.geometry.directions import upward_angle
 from hamer.structures import HandBoxes
 
 # BlazePose's points of COCO's body, in COCO's order; and of the two hands, left before right.

@@ -15,10 +15,11 @@ import cv2
 import numpy as np
 
 from hamer.detectors.litert import LiteRTNetwork
-from hamer.detectors.regions import Pyramid, Regions, upward_angle
+from hamer.detectors.regions import Pyramid, Regions
 from hamer.detectors.rows import Rows
 from hamer.detectors.ssd_anchors import anchor_centres, probabilities
 from hamer.errors import AssetError
+from hamer.geometry.directions import upward_angle
 
 N_POINTS = 33
 """BlazePose's topology: 11 to 16 shoulders, elbows, wrists, 17 to 22 little finger, index and thumb, left before right."""

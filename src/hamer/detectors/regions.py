@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 
 from hamer.detectors.rows import Rows
 from hamer.detectors.skeleton import INDEX_MCP, MIDDLE_MCP, RING_MCP, WRIST
+from hamer.geometry.directions import upward_angle
 
 #: Tones. The networks were trained on bare skin in good light. Without colours, and with the middle of the crop well
 #: exposed, a coloured glove looks like a hand to the landmark model; the palm detector sees many gloves in the negative
@@ -78,12 +79,6 @@ class Regions(Rows):
         turned = vectors.copy()
         turned[..., :2] = np.einsum("nij,nkj->nki", self.rotations(), vectors[..., :2])
         return turned
-
-
-def upward_angle(start: np.ndarray, end: np.ndarray) -> np.ndarray:
-    """Angle (N,) of regions whose upward direction runs from `start` (N, 2) to `end` (N, 2), px."""
-    direction = end - start
-    return np.arctan2(direction[:, 0], -direction[:, 1])
 
 
 def regions_from_palms(boxes: np.ndarray, keypoints: np.ndarray) -> Regions:

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from hamer.crops.affine import turns_about_view
-from hamer.crops.normalisation import IMAGE_MEAN, IMAGE_STD
+from hamer.crops.normalisation import IMAGE_MEAN, IMAGE_STD, normalise
 from hamer.crops.upright import hand_rotation
+from hamer.geometry.directions import turns_about_view
 
 OUTPUTS = ("pred_keypoints_3d", "pred_vertices", "pred_keypoints_2d", "pred_cam")
 
@@ -58,6 +58,6 @@ def _turned_back(output: dict[str, Tensor], turn: Tensor) -> dict[str, Tensor]:
 def _black(model: Any) -> Tensor:
     """(3, 1, 1): a black pixel as the network sees it."""
     mean, std = (
-        torch.tensor(model.get(k) or default) for k, default in (("IMAGE_MEAN", IMAGE_MEAN), ("IMAGE_STD", IMAGE_STD))
+        tuple(model.get(k) or default) for k, default in (("IMAGE_MEAN", IMAGE_MEAN), ("IMAGE_STD", IMAGE_STD))
     )
-    return (-mean / std)[:, None, None]
+    return torch.from_numpy(normalise(np.zeros((1, 1, 3), np.uint8), mean, std))

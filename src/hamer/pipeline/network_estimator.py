@@ -11,9 +11,9 @@ import numpy as np
 import torch
 
 from hamer.crops import CropBatch
-from hamer.crops.affine import turns_about_view
 from hamer.fitting import FitOptions, HandPose
 from hamer.geometry.cameras import solve_translation, undistort_with_camera
+from hamer.geometry.directions import turns_about_view
 from hamer.hand_models import HandModel
 from hamer.models.devices import exact_float32, free_memory
 from hamer.pipeline.assembly import assemble

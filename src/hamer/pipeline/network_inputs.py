@@ -10,8 +10,8 @@ import numpy as np
 import torch
 
 from hamer.crops import CropBatch, crop_pictures
-from hamer.crops.affine import turns_about_view
 from hamer.crops.windows import RESCALE_FACTOR, can_be_cropped
+from hamer.geometry.directions import turns_about_view
 from hamer.structures import HandBoxes
 
 if TYPE_CHECKING:
