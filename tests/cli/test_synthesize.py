@@ -79,6 +79,8 @@ def test_wrong_numbers_are_wrong_usage(tmp_path: Path, flag: str, capsys: pytest
     [
         (["--effects", "2"], "effects"),
         (["--background_share", "2"], "background_share"),
+        (["--held_object", "-1"], "held_object"),
+        (["--skin_colored", "2"], "skin_colored"),
         (["--size", "8"], "width"),
         (["--backgrounds", "no_such_folder"], "backgrounds"),
         (["--quality", "5"], "quality"),

@@ -67,6 +67,14 @@ def add_parser(commands: Any) -> None:
         help="of the hands that get one of them, 0 to 1; the others' is painted (default: %(default)s)",
     )  # fmt: skip
     what.add_argument(
+        "--held_object", "--held-object", type=float, default=0.5, metavar="SHARE",
+        help="of the hands that hold something if their pose leaves room for it (default: %(default)s)",
+    )  # fmt: skip
+    what.add_argument(
+        "--skin_colored", "--skin-colored", type=float, default=0.2, metavar="SHARE",
+        help="of the backgrounds, and of things held, that get the hand's own colours (default: %(default)s)",
+    )  # fmt: skip
+    what.add_argument(
         "--effects", type=float, default=1.0, help="strength of a camera's faults, 0 to 1 (default: %(default)s)"
     )
     what.add_argument("--no_landmarks", "--no-landmarks", action="store_true", help="do not run the landmark model")
@@ -96,8 +104,9 @@ def run(args: argparse.Namespace) -> int:
         return _fail(f"--sheet must end in .jpg or .png, got {args.sheet}", status=2)
     try:
         options = SyntheticOptions(
-            width=args.size, height=args.size, effects=args.effects, background_share=args.background_share
-        )
+            width=args.size, height=args.size, effects=args.effects, background_share=args.background_share,
+            held_object=args.held_object, skin_colored=args.skin_colored,
+        )  # fmt: skip
         recipe = Recipe(
             options, args.seed, args.first_index, args.hand, args.backgrounds, not args.no_landmarks, args.quality
         )

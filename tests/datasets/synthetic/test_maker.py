@@ -12,6 +12,7 @@ import torch
 from hamer.datasets.checking.posing import check_pose
 from hamer.datasets.checking.sample_checks import check_hand
 from hamer.datasets.synthetic.maker import MadePicture, PictureMaker, over_background
+from hamer.datasets.synthetic.materials.likeness import colored_like
 from hamer.datasets.synthetic.options import SyntheticOptions
 from hamer.datasets.synthetic.skin.bank import SkinBank
 from hamer.datasets.synthetic.vectors import projected
@@ -196,12 +197,67 @@ def test_background_shows_where_nothing_is() -> None:
     assert light[0, 1] == pytest.approx([0.2158605] * 3, abs=1e-5)  # sRGB's 128
 
 
+def lab(picture: np.ndarray) -> np.ndarray:
+    return np.asarray(cv2.cvtColor(picture.astype(np.float32) / 255, cv2.COLOR_RGB2LAB), np.float64)
+
+
+def test_colours_go_to_what_they_are_to_be_like() -> None:
+    """The mean hue is the given one, the lightness near it, and what was lighter or redder than the rest still is."""
+    rng = np.random.default_rng(0)
+    stripes = np.full((64, 64, 3), (90, 120, 160), np.uint8)
+    stripes[:, ::2] = 40, 60, 150
+    for skin in ((224, 172, 135), (92, 60, 46)):
+        moved = colored_like(stripes, np.array(skin), rng)
+        target, mean = lab(np.array(skin)[None, None])[0, 0], lab(moved).mean((0, 1))
+        assert moved.shape == stripes.shape
+        assert moved.dtype == np.uint8
+        assert np.abs(mean[1:] - target[1:]).max() < 3
+        assert abs(mean[0] - target[0]) < 40
+        assert (lab(moved)[0, 1] - lab(moved)[0, 0]) @ (lab(stripes)[0, 1] - lab(stripes)[0, 0]) > 0
+
+
+def test_backgrounds_take_the_hands_colour_and_nothing_else_changes(hand_model: HandModel, skins: SkinBank) -> None:
+    common = {"skins": 1, "second_hand": 0, "held_object": 0, "occluder": 0, "person": 0, "effects": 0, "width": 128}
+    plain, alike = (
+        PictureMaker(hand_model, SyntheticOptions(skin_colored=share, **common), seed=1, skins=skins)  # type: ignore[arg-type]
+        for share in (0, 1)
+    )
+    nearer = 0
+    for index in range(6):
+        first, second = plain.make(index), alike.make(index)
+        np.testing.assert_array_equal(first.parts, second.parts)
+        np.testing.assert_array_equal(first.truth.joints, second.truth.joints)
+        shown = np.pad(first.parts > 0, 2).astype(np.uint8)  # pixels at an outline show some background
+        hand, behind = cv2.erode(shown, np.ones((5, 5)))[2:-2, 2:-2] > 0, first.depth == 0
+        assert (first.rgb[hand] == second.rgb[hand]).all(-1).mean() > 0.99  # but where it shows between two fingers
+        hue = lab(first.rgb)[(first.parts > 0) & (first.parts < 17)].mean(0)[1:]
+        far = [np.linalg.norm(lab(p.rgb)[behind].mean(0)[1:] - hue) for p in (first, second)]
+        nearer += far[1] < far[0]
+    assert nearer >= 5
+
+
+def test_things_take_the_hands_colour(hand_model: HandModel, skins: SkinBank) -> None:
+    common = {"skins": 1, "second_hand": 0, "person": 0, "occluder": 1, "held_object": 1}
+    plain, alike = (
+        PictureMaker(hand_model, SyntheticOptions(skin_colored=share, **common), seed=1, skins=skins).scenes  # type: ignore[arg-type]
+        for share in (0, 1)
+    )
+    for index in range(4):
+        first, second = (maker.scene(np.random.default_rng(index)) for maker in (plain, alike))
+        assert len(first.extras) == len(second.extras) > 0
+        for (before,), (after,) in zip(first.extras, second.extras, strict=True):
+            np.testing.assert_array_equal(before.vertices, after.vertices)
+            red, _, blue = after.albedo.reshape(-1, 3).mean(0)
+            assert red > blue
+            assert not np.array_equal(before.albedo, after.albedo)
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
         ("width", 8), ("width", 256.5), ("height", "256"), ("supersample", 5), ("supersample", 2.0), ("left", 1.5),
         ("left", "often"), ("effects", -0.1), ("effects", float("nan")), ("least_visible", 22), ("skins", 0.5),
-        ("box_factor", 0), ("box_factor", float("inf")),
+        ("skin_colored", 2), ("box_factor", 0), ("box_factor", float("inf")),
     ],
 )  # fmt: skip
 def test_options_say_what_is_wrong(name: str, value: object) -> None:

@@ -12,9 +12,11 @@ from hamer.datasets.synthetic.drawing.surfaces import OTHER_HAND, Surface
 from hamer.datasets.synthetic.hands.posed_hand import HandCloth, PosedHand, mirrored_vertices
 from hamer.datasets.synthetic.hands.poses import draw_hands
 from hamer.datasets.synthetic.hands.views import Views, draw_views
+from hamer.datasets.synthetic.materials.likeness import colored_like
 from hamer.datasets.synthetic.options import SyntheticOptions
 from hamer.datasets.synthetic.persons.placing import person_behind
 from hamer.datasets.synthetic.skin.bank import Skin, SkinBank
+from hamer.datasets.synthetic.skin.tones import to_srgb
 from hamer.datasets.synthetic.things.holding import held_object
 from hamer.datasets.synthetic.things.occluders import occluder
 from hamer.geometry.mirroring import mirror_faces, mirror_points
@@ -69,7 +71,7 @@ class SceneMaker:
         skin = self.skins.draw(skin_rng)
         scene = Scene(hand, draws.family[0], np.asarray(views.camera_matrix[0], np.float64), draw_lights(light_rng), [])
         scene.own = self._with_arm(hand.vertices, skin, arm_rng)
-        scene.extras = [*self._things(scene, thing_rng), *self._other(scene, skin, other_rng)]
+        scene.extras = [*self._things(scene, skin, thing_rng), *self._other(scene, skin, other_rng)]
         scene.behind = self._person(scene, skin, person_rng)
         return scene
 
@@ -90,16 +92,20 @@ class SceneMaker:
             surfaces.append(forearm(vertices, self.model.arrays, skin, rng))
         return surfaces
 
-    def _things(self, scene: Scene, rng: np.random.Generator) -> list[list[Surface]]:
+    def _things(self, scene: Scene, skin: Skin, rng: np.random.Generator) -> list[list[Surface]]:
         """What covers the hand in front, then what it holds; either may be absent."""
-        front_rng, held_rng = rng.spawn(2)
+        front_rng, held_rng, likeness_rng = rng.spawn(3)
         joints = scene.hand.joints
         things = []
         if front_rng.random() < self.options.occluder:
             things.append(occluder(joints, scene.camera_matrix, front_rng))
         if held_rng.random() < self.options.held_object:
             things.append(held_object(joints, held_rng))
-        return [[thing] for thing in things if thing is not None]
+        found = [thing for thing in things if thing is not None]
+        for thing in found:
+            if likeness_rng.random() < self.options.skin_colored:
+                thing.albedo = colored_like(thing.albedo, to_srgb(skin.tone.back), likeness_rng)
+        return [[thing] for thing in found]
 
     def _other(self, scene: Scene, skin: Skin, rng: np.random.Generator) -> list[list[Surface]]:
         """Another hand beside, behind or touching the annotated one, usually the same person's other hand."""

@@ -14,9 +14,11 @@ from hamer.datasets.synthetic.backgrounds.backgrounds import Backgrounds
 from hamer.datasets.synthetic.camera.effects import photograph
 from hamer.datasets.synthetic.composition import Scene, SceneMaker
 from hamer.datasets.synthetic.drawing.numba_drawing import Drawn, draw
+from hamer.datasets.synthetic.drawing.surfaces import FIRST_PART, LAST_PART
+from hamer.datasets.synthetic.materials.likeness import colored_like
 from hamer.datasets.synthetic.options import SyntheticOptions
 from hamer.datasets.synthetic.skin.bank import SkinBank
-from hamer.datasets.synthetic.srgb import light_of_bytes
+from hamer.datasets.synthetic.srgb import level_of, light_of_bytes
 from hamer.datasets.synthetic.truth import HandTruth, annotation, visible_joints
 from hamer.hand_models.layer import HandModel
 
@@ -82,13 +84,15 @@ class PictureMaker:
         if index < 0:
             raise ValueError(f"index must be 0 or more, got {index}")
         rng = np.random.default_rng([self.seed, index])
-        scene_rng, background_rng, effects_rng, landmark_rng = rng.spawn(4)
+        scene_rng, background_rng, effects_rng, landmark_rng, likeness_rng = rng.spawn(5)
         is_left = rng.random() < self.options.left
         scene = self.scenes.scene(scene_rng)
         truth = truth_of(scene)
         drawn, visibility = self._drawn(scene, truth)
         options = self.options
         background = self.backgrounds.draw(options.width, options.height, background_rng)
+        if likeness_rng.random() < options.skin_colored:
+            background = colored_like(background, shown_color(drawn), likeness_rng)
         light = over_background(drawn, background)
         parts, depth, uv = drawn.label, drawn.depth, drawn.uv
         if is_left:
@@ -130,6 +134,13 @@ def truth_of(scene: Scene) -> HandTruth:
     matrix = scene.camera_matrix.copy()
     matrix[:2, 2] -= 0.5  # drawing counts pixels from the picture's corner, training from the first pixel's centre
     return HandTruth(True, pose, hand.betas, hand.translation, hand.joints, hand.vertices, matrix, scene.family)
+
+
+def shown_color(drawn: Drawn) -> np.ndarray:
+    """Mean colour (3,) sRGB 0..255 of the annotated hand, lit as it is; middle grey where nothing of it is seen."""
+    seen = (drawn.label >= FIRST_PART) & (drawn.label <= LAST_PART) & (drawn.alpha > 0.99)
+    light = drawn.color[seen].mean(0) if seen.any() else np.full(3, 0.2, np.float32)
+    return 255 * level_of(np.clip(light, 0, 1))
 
 
 def over_background(drawn: Drawn, background: np.ndarray) -> np.ndarray:

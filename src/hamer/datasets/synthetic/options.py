@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, fields
 
-_CHANCES = ("left", "forearm", "second_hand", "held_object", "occluder", "person", "background_share")
+_CHANCES = (
+    "left", "forearm", "second_hand", "held_object", "occluder", "person", "background_share", "skin_colored",
+)  # fmt: skip
 _WHOLE = ("width", "height", "supersample", "least_visible", "skins")
 
 
@@ -16,7 +18,8 @@ class SyntheticOptions:
     `width`, `height` px; `supersample`: samples a pixel and axis. The chances, 0..1, of one picture each: `left`, that the
     annotated hand is a left one; `forearm`, that the arm is there (else the wrist is closed and ends); `second_hand`;
     `held_object`; `occluder`, something in front of a part of the hand; `person`, somebody's head, trunk or legs behind
-    the hand; `background_share`, that the background is one of the user's pictures where there are some. `effects`: how
+    the hand; `background_share`, that the background is one of the user's pictures where there are some; `skin_colored`, that
+    the background, and likewise each thing held or in front, has about the colours of the hand. `effects`: how
     strong the camera's faults (noise, blur, JPEG ...) are at most, 0 (none) to 1; each picture takes a random part of it.
     `least_visible`: of fewer joints that are seen, what covers the hand is taken away again.
     `box_factor`: side of the stored box over that of the box tight around the joints, as `hamer data pack` stores it.
@@ -29,10 +32,11 @@ class SyntheticOptions:
     left: float = 0.5
     forearm: float = 0.97
     second_hand: float = 0.3
-    held_object: float = 0.35
+    held_object: float = 0.5
     occluder: float = 0.15
     person: float = 0.45
     background_share: float = 0.5
+    skin_colored: float = 0.2
     effects: float = 1.0
     least_visible: int = 8
     box_factor: float = 2.0
