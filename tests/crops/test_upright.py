@@ -148,7 +148,13 @@ def test_the_draw_is_that_of_the_configuration() -> None:
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("UPRIGHT_RATE", 1.5), ("UPRIGHT_RATE", float("nan")), ("UPRIGHT_JITTER", -1), ("UPRIGHT_JITTER", [5])],
+    [
+        ("UPRIGHT_RATE", 1.5),
+        ("UPRIGHT_RATE", float("nan")),
+        ("UPRIGHT_JITTER", -1),
+        ("UPRIGHT_JITTER", [5]),
+        ("UPRIGHT_RATE", "often"),
+    ],
 )
 def test_what_cannot_be_drawn_is_refused(name: str, value: float) -> None:
     with pytest.raises(ValueError, match=rf"DATASETS.CONFIG.*{name}.* must be"):

@@ -100,9 +100,10 @@ class UprightDraw:
         """
         found = {name: getattr(config, f"UPRIGHT_{name.upper()}", None) for name in ("rate", "jitter")}
         try:
-            return cls(**{name: float(value) for name, value in found.items() if value is not None})
-        except TypeError:
+            numbers = {name: float(value) for name, value in found.items() if value is not None}
+        except (TypeError, ValueError):
             raise ValueError(f"DATASETS.CONFIG.UPRIGHT_RATE and UPRIGHT_JITTER must be numbers, got {found}") from None
+        return cls(**numbers)
 
     def sample(self, rng: random.Random) -> float | None:
         """Degrees by which an upright crop is off; None for a crop that is not to be upright."""
