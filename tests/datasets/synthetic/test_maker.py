@@ -14,6 +14,7 @@ from hamer.datasets.checking.sample_checks import check_hand
 from hamer.datasets.synthetic.maker import MadePicture, PictureMaker, over_background
 from hamer.datasets.synthetic.materials.likeness import colored_like
 from hamer.datasets.synthetic.options import SyntheticOptions
+from hamer.datasets.synthetic.skin import bank
 from hamer.datasets.synthetic.skin.bank import SkinBank
 from hamer.datasets.synthetic.vectors import projected
 from hamer.geometry.mirroring import mirror_points
@@ -34,9 +35,11 @@ def pictures(maker: PictureMaker) -> list[MadePicture]:
 
 @pytest.fixture(scope="module")
 def bare(hand_model: HandModel, skins: SkinBank) -> list[MadePicture]:
-    """Hands alone: no arm, nothing in front, nothing beside, nobody behind."""
+    """Hands alone: no arm, nothing in front, nothing beside, nobody behind, no gloves."""
     options = SyntheticOptions(skins=1, forearm=0, second_hand=0, held_object=0, occluder=0, person=0, effects=0)
-    return PictureMaker(hand_model, options, seed=4, skins=skins).batch(range(COUNT))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bank, "GLOVED", 0.0)
+        return PictureMaker(hand_model, options, seed=4, skins=skins).batch(range(COUNT))
 
 
 def same(first: MadePicture, second: MadePicture) -> bool:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import trimesh
 
 from hamer.checkpoints.hand_files import load_open_hand
-from hamer.datasets.synthetic.skin import adornments
+from hamer.datasets.synthetic.hands.posed_hand import HandCloth
+from hamer.datasets.synthetic.skin import adornments, gloves
 from hamer.datasets.synthetic.skin import bank as skin_module
 from hamer.datasets.synthetic.skin.bank import Skin, SkinBank
 from hamer.datasets.synthetic.skin.tones import (
@@ -18,6 +22,7 @@ from hamer.datasets.synthetic.skin.tones import (
     to_srgb,
 )
 from hamer.datasets.synthetic.skin.unwrapping import hand_uv
+from hamer.geometry.mirroring import mirror_points
 from hamer.hand_models.arrays import HandModelArrays
 
 SIZE = 128
@@ -206,6 +211,46 @@ def test_gloves_cover_what_they_should(
         assert skin.cuff is not None
         assert (worn != without).any(axis=1)[texels.finger < 0].mean() > 0.9
         assert (worn != without).any(axis=1)[tips].any() == (cover == "glove")
+
+
+def test_thick_gloves_stand_off_the_skin(arrays: HandModelArrays, bank: SkinBank) -> None:
+    """By their thickness away from the wrist and outwards; at the wrist, where the arm begins, not at all."""
+    cloth = HandCloth(arrays)
+    skin = replace(draw(bank, 0), thickness=0.005)
+    bare = replace(skin, thickness=0.0)
+    vertices = np.asarray(arrays.v_template, np.float32)
+    for mirrored in (False, True):
+        own = mirror_points(vertices) if mirrored else vertices
+        on, under = (cloth.surface(own, worn, mirrored=mirrored) for worn in (skin, bare))
+        apart = np.linalg.norm(on.vertices - under.vertices, axis=1)
+        fingers = np.flatnonzero(arrays.lbs_weights[:, 1:].sum(1) > 0.99)
+        np.testing.assert_allclose(apart[fingers], 0.005, atol=1e-6)
+        np.testing.assert_allclose(apart[cloth.rim], 0.0, atol=1e-9)
+        np.testing.assert_allclose(apart[len(vertices) :], 0.0, atol=1e-9)  # the lid that closes the wrist
+        grown, before = (trimesh.Trimesh(s.vertices, s.faces, process=False).volume for s in (on, under))
+        assert abs(grown) > 1.2 * abs(before)
+
+
+@pytest.mark.parametrize("material", ["rubber", "wool", "leather", "work", "padded"])
+def test_every_material_makes_a_glove(bank: SkinBank, monkeypatch: pytest.MonkeyPatch, material: str) -> None:
+    monkeypatch.setattr(gloves, "MATERIALS", (material,))
+    low, high = gloves.THICKNESS[material]
+    thick = []
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        glove = gloves.draw_glove(bank.texels, np.zeros((2, len(bank.texels.index)), np.float32), rng, fingerless=False)
+        assert np.isfinite(glove.colors).all()
+        assert np.isfinite(glove.relief).all()
+        assert low <= glove.thickness <= high
+        assert 0 <= glove.gloss <= 1
+        thick.append(glove.thickness)
+    assert len(set(thick)) == 4
+
+
+def test_gloves_without_fingers_are_thin(bank: SkinBank) -> None:
+    noise = np.zeros((2, len(bank.texels.index)), np.float32)
+    drawn = [gloves.draw_glove(bank.texels, noise, np.random.default_rng(s), fingerless=True) for s in range(6)]
+    assert all(glove.thickness == 0 for glove in drawn)
 
 
 def adorned(bank: SkinBank, monkeypatch: pytest.MonkeyPatch, name: str, seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -123,7 +123,7 @@ def draw_dress(skin: Skin, rng: np.random.Generator) -> Dress:
     if rng.random() < SLEEVED:
         return Dress(sleeve=_draw_sleeve(rng))
     if skin.cuff is not None:
-        return Dress(band=Band(0.0, float(rng.uniform(0.004, 0.06)), 0.002, skin.cuff, None))
+        return Dress(band=Band(0.0, float(rng.uniform(0.004, 0.06)), 0.002 + skin.thickness, skin.cuff, None))
     if rng.random() < BANDED:
         return Dress(band=_draw_band(rng))
     return Dress()

@@ -9,9 +9,13 @@ import numpy as np
 from hamer.datasets.synthetic.drawing.surfaces import FIRST_PART, OTHER_HAND, Surface
 from hamer.datasets.synthetic.hands.views import Views
 from hamer.datasets.synthetic.skin.bank import Skin
+from hamer.datasets.synthetic.skin.curves import smoothstep
 from hamer.datasets.synthetic.skin.unwrapping import hand_uv
+from hamer.datasets.synthetic.vectors import area_normals, unit
 from hamer.geometry.mirroring import mirror_faces, mirror_points
 from hamer.hand_models.arrays import HandModelArrays
+
+_TAPER = 0.012  # metres from the wrist's rim on which a glove gets as thick as it is
 
 
 @dataclass(frozen=True)
@@ -48,16 +52,26 @@ class HandCloth:
         self.faces = np.concatenate([arrays.faces, cap]).astype(np.int32)
         self.uv_faces = np.concatenate([uv_faces, _cap_uv(arrays, uv_faces)]).astype(np.int32)
         self.labels = part_labels(arrays, arrays.closed_faces.astype(np.int32))
+        self.padded = np.concatenate([_from_rim(arrays.v_template, self.rim), np.zeros(len(self.rim))])[:, None]
 
     def surface(self, vertices: np.ndarray, skin: Skin, *, other: bool = False, mirrored: bool = False) -> Surface:
         """The surface of a hand with these vertices (V, 3): the annotated one, or an `other`.
 
-        `mirrored`: the vertices are those of a left hand, whose triangles turn the other way.
+        `mirrored`: the vertices are those of a left hand, whose triangles turn the other way. A glove lies about the hand,
+        as thick as the skin says, and meets it at the wrist, where the arm begins.
         """
         faces, uv_faces = (mirror_faces(f) if mirrored else f for f in (self.faces, self.uv_faces))
         labels = np.full_like(self.labels, OTHER_HAND) if other else self.labels
         vertices = np.concatenate([vertices, vertices[self.rim]])
+        if skin.thickness:
+            vertices = vertices + skin.thickness * self.padded * unit(area_normals(vertices, faces))
         return Surface(vertices, faces, self.uv, uv_faces, skin.albedo, skin.relief, skin.gloss, labels)
+
+
+def _from_rim(vertices: np.ndarray, rim: np.ndarray) -> np.ndarray:
+    """(V,) 0 at the wrist's rim, 1 from `_TAPER` metres on: how thick a glove is there."""
+    apart = np.linalg.norm(vertices[:, None] - vertices[None, rim], axis=-1).min(1)
+    return smoothstep(0.0, _TAPER, apart)
 
 
 def mirrored_vertices(hand: PosedHand) -> np.ndarray:

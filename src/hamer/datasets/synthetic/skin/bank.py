@@ -21,7 +21,7 @@ from hamer.datasets.synthetic.skin.tones import BLOOD, MELANIN, SHADE, VEIN, Ton
 from hamer.hand_models.arrays import HandModelArrays
 
 Cover = Literal["bare", "fingerless", "glove"]
-GLOVED, FINGERLESS = 0.06, 0.012
+GLOVED, FINGERLESS = 0.1, 0.012
 """Shares of hands in gloves, and in gloves without fingers."""
 
 
@@ -31,7 +31,7 @@ class Skin:
 
     `albedo` (S, S, 3) uint8 sRGB and `relief` (S, S) float32 metres fit `hand_uv`; `gloss` 0..1. `tone` continues on
     the forearm, with `hair` 0..1 of it; `cover` says what the hand wears, `cuff` is a glove's sRGB colour (3,) at the
-    wrist, None where skin reaches it.
+    wrist, None where skin reaches it; `thickness` metres by which a glove stands off the skin.
     """
 
     albedo: np.ndarray
@@ -41,6 +41,7 @@ class Skin:
     hair: float
     cover: Cover = "bare"
     cuff: np.ndarray | None = None
+    thickness: float = 0.0
 
 
 class SkinBank:
@@ -80,15 +81,15 @@ class SkinBank:
         noise = self._mottle[rng.integers(len(self._mottle))]
         self.adornments.put_on(colors, relief, noise, rng)
         gloss = float(np.clip(rng.beta(2, 6) + (0.05 if lacquered else 0.0), 0, 1))
-        kind, cuff = rng.random(), None
+        kind, cuff, thickness = rng.random(), None, 0.0
         cover: Cover = "glove" if kind < GLOVED else "fingerless" if kind < GLOVED + FINGERLESS else "bare"
         if cover != "bare":
             glove = draw_glove(self.texels, noise, rng, fingerless=cover == "fingerless")
             colors += glove.cover * (glove.colors - colors)
             relief += glove.cover * (glove.relief - relief)
-            gloss, cuff = glove.gloss, glove.cuff
+            gloss, cuff, thickness = glove.gloss, glove.cuff, glove.thickness
         albedo = self.texels.image(to_srgb(colors).T)
-        return Skin(albedo, self.texels.image(relief), gloss, tone, hair, cover, cuff)
+        return Skin(albedo, self.texels.image(relief), gloss, tone, hair, cover, cuff, thickness)
 
     def _bare(self, tone: Tone, blood: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """Log colours (3, M) and relief (M,) of bare skin without nails."""

@@ -1,4 +1,4 @@
-"""Gloves of made hands: thin rubber, wool, leather, coated work gloves, with or without fingers.
+"""Gloves of made hands: thin rubber, wool, leather, coated work gloves, padded ones, with or without fingers.
 
 Letters: M used texels of the hand's texture.
 """
@@ -15,33 +15,43 @@ from hamer.datasets.synthetic.skin.texels import Texels
 from hamer.datasets.synthetic.skin.tones import log_srgb
 from hamer.fitting.anatomy import THUMB
 
-Material = Literal["rubber", "wool", "leather", "work"]
+Material = Literal["rubber", "wool", "leather", "work", "padded"]
+
+MATERIALS: tuple[Material, ...] = ("rubber", "wool", "leather", "work", "padded")
+"""Of gloves with fingers."""
 
 _COLORS: dict[str, tuple[tuple[int, int, int], ...]] = {
     "rubber": ((62, 98, 186), (96, 140, 214), (34, 34, 38), (226, 228, 228), (112, 84, 170), (214, 196, 160), (70, 150, 110)),
     "wool": ((40, 42, 50), (130, 34, 40), (120, 122, 126), (214, 206, 190), (36, 60, 100), (60, 84, 60), (180, 120, 60)),
     "leather": ((94, 60, 38), (40, 34, 32), (156, 104, 58), (200, 170, 120), (110, 30, 30)),
+    "padded": ((24, 24, 28), (38, 40, 46), (230, 232, 236), (190, 30, 36), (30, 70, 160), (196, 220, 40), (120, 122, 128)),
     "work": ((150, 152, 156), (60, 64, 70), (214, 190, 60), (220, 110, 40), (232, 230, 224)),
 }  # fmt: skip
+THICKNESS: dict[str, tuple[float, float]] = {
+    "rubber": (0.0, 4e-4), "wool": (8e-4, 2.5e-3), "leather": (6e-4, 2e-3), "work": (8e-4, 2.5e-3), "padded": (2.5e-3, 7e-3),
+}  # fmt: skip
+"""How far each stands off the skin, metres."""
 _COATINGS = ((40, 42, 46), (40, 70, 150), (196, 60, 40), (90, 92, 96), (60, 120, 70))
 
 
 @dataclass(frozen=True)
 class Glove:
-    """A glove laid over a hand: log colours (3, M), relief (M,) metres, cover (M,) 0..1, gloss 0..1, cuff sRGB (3,)."""
+    """A glove laid over a hand: log colours (3, M), relief (M,) metres, cover (M,) 0..1, gloss 0..1, cuff sRGB (3,).
+
+    `thickness` metres by which it stands off the skin; 0 without fingers, whose ends would be steps.
+    """
 
     colors: np.ndarray
     relief: np.ndarray
     cover: np.ndarray
     gloss: float
     cuff: np.ndarray
+    thickness: float = 0.0
 
 
 def draw_glove(texels: Texels, noise: np.ndarray, rng: np.random.Generator, *, fingerless: bool) -> Glove:
     """A glove of a random material; `noise` (2, M) is a variant of the bank's mottle (coarse, fine; deviation 1)."""
-    material: Material = rng.choice(
-        ["wool", "leather", "work"] if fingerless else ["rubber", "wool", "leather", "work"]
-    )
+    material: Material = rng.choice(["wool", "leather", "work"] if fingerless else MATERIALS)
     srgb = np.array(_COLORS[material][rng.integers(len(_COLORS[material]))], float) + rng.normal(0, 8, 3)
     srgb = np.clip(srgb, 10, 245)
     colors = np.repeat(log_srgb(srgb)[:, None], len(texels.index), axis=1).astype(np.float32)
@@ -53,7 +63,8 @@ def draw_glove(texels: Texels, noise: np.ndarray, rng: np.random.Generator, *, f
         hem = bell(cover - 0.5, 0.35)
         colors -= (0.25 * hem).astype(np.float32)
         relief += (4e-4 * cover).astype(np.float32)
-    return Glove(colors, relief, cover, gloss, srgb)
+    thickness = 0.0 if fingerless else float(rng.uniform(*THICKNESS[material]))
+    return Glove(colors, relief, cover, gloss, srgb, thickness)
 
 
 def _without_fingers(texels: Texels, rng: np.random.Generator) -> np.ndarray:
@@ -113,4 +124,27 @@ def _work(colors: np.ndarray, relief: np.ndarray, texels: Texels, noise: np.ndar
     return 0.1
 
 
-_MAKERS = {"rubber": _rubber, "wool": _wool, "leather": _leather, "work": _work}
+def _padded(
+    colors: np.ndarray, relief: np.ndarray, texels: Texels, noise: np.ndarray, rng: np.random.Generator
+) -> float:
+    """For skis, motorcycles, gardens: panels of two or three colours, pads across the fingers' backs, a patch on the hand's."""
+    on_finger, to_tip = texels.finger >= 0, texels.anatomy.reach[texels.nearest, 3] - texels.along
+    panels = (
+        texels.dorsal < rng.uniform(-0.5, 0.2),
+        on_finger & (to_tip < rng.uniform(0.015, 0.05)),
+        on_finger & np.isin(texels.finger, rng.choice(5, 2, replace=False)),
+        np.abs(texels.position[:, 2] - texels.position[:, 2].mean()) < rng.uniform(0.006, 0.02),
+        ~on_finger & (texels.dorsal > 0.3) & (np.abs(noise[0]) < rng.uniform(0.2, 1.0)),
+    )
+    for panel in panels:
+        if rng.random() < 0.4:
+            srgb = _COLORS["padded"][rng.integers(len(_COLORS["padded"]))]
+            colors[:, panel] = log_srgb(np.array(srgb, float))[:, None]
+    rows = np.sin(texels.along * 2 * np.pi / rng.uniform(0.012, 0.025)) * np.clip(texels.dorsal, 0, 1)
+    seam = bell(texels.dorsal + 0.05, 0.10)
+    colors += (-0.35 * seam + 0.05 * noise[1]).astype(np.float32)
+    relief += (8e-4 * rows - 6e-4 * seam + 2e-4 * noise[0]).astype(np.float32)
+    return float(rng.uniform(0.0, 0.35))
+
+
+_MAKERS = {"rubber": _rubber, "wool": _wool, "leather": _leather, "work": _work, "padded": _padded}
