@@ -15,6 +15,8 @@ from hamer.cli import convert
 from hamer.hand_models.arrays import HandModelArrays
 from hamer.models import HamerConfig, ViTConfig, build_hamer, load_hamer
 from hamer.models.config import DecoderConfig
+from hamer.models.landmark_stem import IN_NETWORK
+from hamer.weights import require_built_in
 
 
 @pytest.fixture
@@ -164,6 +166,16 @@ def test_the_open_hand_is_not_stored_again(tmp_path: Path) -> None:
     before, after = network.state_dict(), loaded.state_dict()
     for name, value in after.items():  # half precision keeps 11 bits
         torch.testing.assert_close(value, before[name], rtol=2**-11, atol=1e-7)
+
+
+def test_bfloat16_leaves_a_trunk_as_it_was_published(tmp_path: Path) -> None:
+    source, output = require_built_in(), tmp_path / "half.safetensors"
+    assert command(str(source), str(output), "--dtype", "bfloat16", "--head-too") == 0
+    before, after = read_weights(source).tensors, read_weights(output).tensors
+    frozen = [name for name in before if name.startswith(IN_NETWORK)]
+    assert frozen
+    assert all(torch.equal(before[name].float(), after[name].float()) for name in frozen)
+    assert any(value.dtype == torch.bfloat16 for value in after.values())
 
 
 def test_a_changed_open_hand_stays_with_its_network(tmp_path: Path) -> None:

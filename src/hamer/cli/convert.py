@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
     from hamer.hand_models.arrays import HandModelArrays
@@ -120,7 +121,7 @@ def convert(
         output: a `.safetensors` file.
         dtype: of the backbone's large matrices, 94 % of the network; the rest is small, matters more, and stays
             float32.
-        head_too: all matrices of the network, not the backbone's alone.
+        head_too: all matrices of the network, not the backbone's alone; a landmark model's trunk in float16 at least.
         with_mano: include `mano.*`, unless it is the open hand as the package has it.
         with_discriminator: include `discriminator.*`.
         average_with: further networks, for the mean of all their weights.
@@ -132,13 +133,12 @@ def convert(
 
     from hamer.checkpoints.weights import write_safetensors
     from hamer.models import load_hamer
-    from hamer.models.precision import is_lowered
 
     model, cfg = load_hamer(checkpoint)
     is_open = _is_shipped(model.mano.arrays)
     left_out = (() if with_mano and not is_open else ("mano.",)) + (() if with_discriminator else ("discriminator.",))
     tensors = {
-        name: value.to(getattr(torch, dtype)) if is_lowered(name) or (head_too and _is_matrix(name, value)) else value
+        name: _lowered(name, value, getattr(torch, dtype), head_too)
         for name, value in _averaged(model.state_dict(), average_with).items()
         if not name.startswith(left_out)
     }
@@ -171,6 +171,18 @@ def _averaged(state: dict[str, Tensor], others: Sequence[str | Path]) -> dict[st
 
 def _is_learned(name: str, value: Tensor) -> bool:
     return value.is_floating_point() and not name.startswith("mano.")
+
+
+def _lowered(name: str, value: Tensor, dtype: torch.dtype, head_too: bool) -> Tensor:
+    """A tensor as the file holds it. A trunk was published in float16, which bfloat16 would round."""
+    import torch
+
+    from hamer.models.landmark_stem import IN_NETWORK
+    from hamer.models.precision import is_lowered
+
+    if not is_lowered(name) and not (head_too and _is_matrix(name, value)):
+        return value
+    return value.to(torch.float16 if name.startswith(IN_NETWORK) and dtype == torch.bfloat16 else dtype)
 
 
 def _is_matrix(name: str, value: Any) -> bool:
