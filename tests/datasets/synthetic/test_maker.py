@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from hamer.datasets.checking.posing import check_pose
 from hamer.datasets.checking.sample_checks import check_hand
@@ -58,6 +59,23 @@ def test_a_picture_depends_on_seed_and_index_alone(
         assert same(fresh.make(index), pictures[index])
     assert not same(PictureMaker(hand_model, maker.options, seed=5, skins=maker.scenes.skins).make(2), pictures[2])
     assert not same(pictures[2], pictures[7])
+
+
+def test_pictures_are_made_on_one_thread_of_blas(maker: PictureMaker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Several processes on as many cores would wait for one another's threads; who called keeps its own number."""
+
+    def threads() -> list[int]:
+        return [int(library["num_threads"]) for library in threadpool_info() if library["user_api"] == "blas"]
+
+    seen: list[int] = []
+    plain = maker._drawn
+    monkeypatch.setattr(maker, "_drawn", lambda *given: (seen.extend(threads()), plain(*given))[1])
+    with threadpool_limits(2, user_api="blas"):
+        before = threads()
+        maker.make(0)
+        assert threads() == before
+    assert seen
+    assert set(seen) == {1}
 
 
 def test_pictures_are_complete(pictures: list[MadePicture]) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+from threadpoolctl import ThreadpoolController
 
 from hamer.datasets.landmarking import Landmarker
 from hamer.datasets.synthetic.backgrounds.backgrounds import Backgrounds
@@ -74,15 +75,23 @@ class PictureMaker:
         self.scenes = SceneMaker(self.hand_model, self.options, skins)
         self.backgrounds = Backgrounds() if backgrounds is None else backgrounds
         self.landmarker = landmarker
+        self._threads = ThreadpoolController()
 
     def batch(self, indices: Sequence[int]) -> list[MadePicture]:
         """The pictures of `indices`, in their order."""
         return [self.make(index) for index in indices]
 
     def make(self, index: int) -> MadePicture:
-        """Picture number `index`, 0 or more."""
+        """Picture number `index`, 0 or more.
+
+        NumPy's matrix products get one thread meanwhile: they are small, and its threads would spend other cores on waiting.
+        """
         if index < 0:
             raise ValueError(f"index must be 0 or more, got {index}")
+        with self._threads.limit(limits=1, user_api="blas"):
+            return self._make(index)
+
+    def _make(self, index: int) -> MadePicture:
         rng = np.random.default_rng([self.seed, index])
         scene_rng, background_rng, effects_rng, landmark_rng, likeness_rng = rng.spawn(5)
         is_left = rng.random() < self.options.left

@@ -226,7 +226,6 @@ def _single_thread() -> None:
     """There are as many processes as the user wants cores busy."""
     import torch
 
-    os.environ.update(OMP_NUM_THREADS="1", NUMBA_NUM_THREADS="1")
     torch.set_num_threads(1)
     cv2.setNumThreads(0)
 
