@@ -28,7 +28,7 @@ from hamer.datasets.synthetic.options import SyntheticOptions
 from hamer.datasets.tar_writing import TarShard, annotation_bytes
 from hamer.errors import HamerError
 
-RECIPE_VERSION = 5
+RECIPE_VERSION = 6
 """Raised when the same options come to give other pictures: folders made before are not continued then."""
 
 _CHUNK = 20  # pictures that a process makes at a time
