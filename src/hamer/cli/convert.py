@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    import torch
     from torch import Tensor
 
     from hamer.hand_models.arrays import HandModelArrays
@@ -129,8 +128,6 @@ def convert(
     Raises:
         ValueError: networks of other sizes, or of another hand, cannot be averaged.
     """
-    import torch
-
     from hamer.checkpoints.weights import write_safetensors
     from hamer.models import load_hamer
 
@@ -138,7 +135,7 @@ def convert(
     is_open = _is_shipped(model.mano.arrays)
     left_out = (() if with_mano and not is_open else ("mano.",)) + (() if with_discriminator else ("discriminator.",))
     tensors = {
-        name: _lowered(name, value, getattr(torch, dtype), head_too)
+        name: _lowered(name, value, dtype, head_too)
         for name, value in _averaged(model.state_dict(), average_with).items()
         if not name.startswith(left_out)
     }
@@ -173,7 +170,7 @@ def _is_learned(name: str, value: Tensor) -> bool:
     return value.is_floating_point() and not name.startswith("mano.")
 
 
-def _lowered(name: str, value: Tensor, dtype: torch.dtype, head_too: bool) -> Tensor:
+def _lowered(name: str, value: Tensor, dtype: str, head_too: bool) -> Tensor:
     """A tensor as the file holds it. A trunk was published in float16, which bfloat16 would round."""
     import torch
 
@@ -182,7 +179,8 @@ def _lowered(name: str, value: Tensor, dtype: torch.dtype, head_too: bool) -> Te
 
     if not is_lowered(name) and not (head_too and _is_matrix(name, value)):
         return value
-    return value.to(torch.float16 if name.startswith(IN_NETWORK) and dtype == torch.bfloat16 else dtype)
+    exact = "float16" if name.startswith(IN_NETWORK) and dtype == "bfloat16" else dtype
+    return value.to(getattr(torch, exact))
 
 
 def _is_matrix(name: str, value: Any) -> bool:

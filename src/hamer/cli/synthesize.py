@@ -41,6 +41,9 @@ _SHEET_COUNT = 24
 
 def add_parser(commands: Any) -> None:
     """Add `synthesize` to the commands of `hamer data`."""
+    from hamer.datasets.synthetic.options import SyntheticOptions
+
+    standard = SyntheticOptions()
     parser = commands.add_parser(
         "synthesize",
         help="made pictures of hands with exact truth, as training tars",
@@ -63,19 +66,22 @@ def add_parser(commands: Any) -> None:
     )
     what.add_argument("--backgrounds", type=Path, metavar="FOLDER", help="pictures to put behind the hands")
     what.add_argument(
-        "--background_share", "--background-share", type=float, default=0.5, metavar="SHARE",
+        "--background_share", "--background-share", type=float, default=standard.background_share, metavar="SHARE",
         help="of the hands that get one of them, 0 to 1; the others' is painted (default: %(default)s)",
     )  # fmt: skip
     what.add_argument(
-        "--held_object", "--held-object", type=float, default=0.5, metavar="SHARE",
+        "--held_object", "--held-object", type=float, default=standard.held_object, metavar="SHARE",
         help="of the hands that hold something if their pose leaves room for it (default: %(default)s)",
     )  # fmt: skip
     what.add_argument(
-        "--skin_colored", "--skin-colored", type=float, default=0.2, metavar="SHARE",
+        "--skin_colored", "--skin-colored", type=float, default=standard.skin_colored, metavar="SHARE",
         help="of the backgrounds, and of things held, that get the hand's own colours (default: %(default)s)",
     )  # fmt: skip
     what.add_argument(
-        "--effects", type=float, default=1.0, help="strength of a camera's faults, 0 to 1 (default: %(default)s)"
+        "--effects",
+        type=float,
+        default=standard.effects,
+        help="strength of a camera's faults, 0 to 1 (default: %(default)s)",
     )
     what.add_argument("--no_landmarks", "--no-landmarks", action="store_true", help="do not run the landmark model")
     out = parser.add_argument_group("how to write")

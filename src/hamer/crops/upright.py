@@ -46,11 +46,12 @@ def hand_rotation(points: np.ndarray) -> np.ndarray:
     Args:
         points: (..., 21, 2) joints, px or any unit of the picture; NaN where unknown. The wrist and two knuckles must be known.
     """
-    knuckles = np.asarray(points, np.float64)[..., list(KNUCKLES), :]
+    points = np.asarray(points, np.float64)
+    knuckles, wrist = points[..., list(KNUCKLES), :], points[..., WRIST, :]
     known = np.asarray(np.isfinite(knuckles).all(-1))
     total = np.where(known[..., None], knuckles, 0.0).sum(-2)
     count = known.sum(-1)
-    middle, wrist = total / np.maximum(count, 1)[..., None], np.asarray(points, np.float64)[..., WRIST, :]
+    middle = total / np.maximum(count, 1)[..., None]
     with np.errstate(invalid="ignore"):
         length = np.linalg.norm(middle - wrist, axis=-1)
         usable = (count >= 2) & np.isfinite(length) & (length > _LEAST_LENGTH)

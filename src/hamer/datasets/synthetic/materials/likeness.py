@@ -25,8 +25,8 @@ def colored_like(picture: np.ndarray, rgb: np.ndarray, rng: np.random.Generator)
     target = _lab(np.asarray(rgb, np.float32).reshape(1, 1, 3))[0, 0]
     target[0] = np.clip(target[0] + rng.normal(0, _LIGHTER), 8, 92)
     kept = np.array([rng.uniform(*_CONTRAST), *[rng.uniform(*_KEPT)] * 2], np.float32)
-    moved = (lab - lab.mean((0, 1))) * kept + target.astype(np.float32)
-    back = cv2.cvtColor(moved.astype(np.float32), cv2.COLOR_LAB2RGB)
+    moved = (lab - lab.mean((0, 1))) * kept + target
+    back = cv2.cvtColor(moved, cv2.COLOR_LAB2RGB)
     return np.clip(255 * back + 0.5, 0, 255).astype(np.uint8)
 
 

@@ -46,7 +46,7 @@ class Glove:
     cover: np.ndarray
     gloss: float
     cuff: np.ndarray
-    thickness: float = 0.0
+    thickness: float
 
 
 def draw_glove(texels: Texels, noise: np.ndarray, rng: np.random.Generator, *, fingerless: bool) -> Glove:
@@ -138,8 +138,7 @@ def _padded(
     )
     for panel in panels:
         if rng.random() < 0.4:
-            srgb = _COLORS["padded"][rng.integers(len(_COLORS["padded"]))]
-            colors[:, panel] = log_srgb(np.array(srgb, float))[:, None]
+            colors[:, panel] = log_srgb(_COLORS["padded"][rng.integers(len(_COLORS["padded"]))])[:, None]
     rows = np.sin(texels.along * 2 * np.pi / rng.uniform(0.012, 0.025)) * np.clip(texels.dorsal, 0, 1)
     seam = bell(texels.dorsal + 0.05, 0.10)
     colors += (-0.35 * seam + 0.05 * noise[1]).astype(np.float32)
