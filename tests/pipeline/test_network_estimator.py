@@ -141,8 +141,10 @@ def test_a_box_without_a_crop_costs_its_hand_and_not_the_picture(network: Any, p
     assert run(network, picture, HandBoxes([point], [True], [1.0]), CAMERA) == []
 
 
-def test_a_hand_whose_joints_the_detector_did_not_find_is_looked_at_twice(network: Any, picture: np.ndarray) -> None:
-    """Its box is rough; the second one goes around the joints that the network saw in the first."""
+def test_a_hand_whose_joints_the_detector_did_not_find_is_looked_at_three_times(
+    network: Any, picture: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its box is rough: the first view is wider, and each further one goes around the joints that the network saw before."""
     network = copy.deepcopy(network)
     with torch.no_grad():  # it puts hands at the upper edges of crops: to their middles
         network.mano_head.deccam.bias += torch.tensor([3.4, -0.14, 0.7])
@@ -150,17 +152,32 @@ def test_a_hand_whose_joints_the_detector_did_not_find_is_looked_at_twice(networ
     points[1] = np.nan
     found = HandBoxes(BOXES, SIDES, np.ones(3), points)
     once = run(network, picture, HandBoxes(BOXES, SIDES, np.ones(3)), CAMERA)
-    crops = hand_crops(picture, BOXES, SIDES, rescale_factor=2.0)
-    with torch.inference_mode():
-        seen = crops.to_picture((network(crops.to_batch())["pred_keypoints_2d"].numpy() + 0.5) * 256)
-    closer = BOXES.copy()
-    closer[1] = boxes_from_keypoints(seen[1])
-    again = run(network, picture, HandBoxes(closer, SIDES, np.ones(3)), CAMERA)
-    twice = run(network, picture, found, CAMERA)
-    for hand, expected in zip(twice, (once[0], again[1], once[2]), strict=True):
+    middle, half = BOXES[1].reshape(2, 2).mean(0), np.ptp(BOXES[1].reshape(2, 2), axis=0) / 2
+    views = [np.concatenate([middle - 1.25 * half, middle + 1.25 * half])[None]]
+    for _ in range(2):
+        crops = hand_crops(picture, views[-1], SIDES[1:2], rescale_factor=2.0)
+        with torch.inference_mode():
+            seen = crops.to_picture((network(crops.to_batch())["pred_keypoints_2d"].numpy() + 0.5) * 256)
+        views.append(boxes_from_keypoints(seen))
+    seen_in: list[np.ndarray] = []
+    closer = Views.closer
+
+    def noted(*given: Any) -> Views:
+        seen_in.append(closer(*given).boxes)
+        return closer(*given)
+
+    monkeypatch.setattr(Views, "closer", noted)
+    looked = run(network, picture, found, CAMERA)
+    # A thousandth of a pixel grows to a tenth: random weights, and crops whose pixels are read at 1/32 px.
+    np.testing.assert_allclose(np.stack(seen_in), views[1:], atol=0.5)
+    last = BOXES.copy()
+    last[1] = seen_in[-1]
+    again = run(network, picture, HandBoxes(last, SIDES, np.ones(3)), CAMERA)
+    for hand, expected in zip(looked, (once[0], again[1], once[2]), strict=True):
         np.testing.assert_allclose(hand.keypoints_2d, expected.keypoints_2d, atol=0.05)  # float32 boxes, 1/32 px
     assert np.abs(again[1].keypoints_2d - once[1].keypoints_2d).max() > 1
-    np.testing.assert_array_equal(twice[1].box, BOXES[1])  # what the detector said
+    assert np.abs(views[2] - views[1]).max() > 1
+    np.testing.assert_array_equal(looked[1].box, BOXES[1])  # what the detector said
 
 
 @pytest.mark.parametrize(

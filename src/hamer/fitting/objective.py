@@ -165,10 +165,16 @@ class Objective:
         rows = (jacobian[:, :, :2] - projected[..., None] * jacobian[:, :, 2:]) / (depth * sigma)[..., None]
         scale = openness * self.options.outlier_2d / self.options.sigma_2d
         weight, cost = _geman_mcclure(residual.square().sum(-1), scale)
-        root = (problem.confidence * weight).sqrt()[..., None]
+        trust = self._trust(problem.confidence)
+        root = (trust * weight).sqrt()[..., None]
         rows = (root[..., None] * rows).reshape(n, 42, -1)
         rows = torch.cat([rows, rows.new_zeros(n, 42, N_GUESS)], dim=-1)
-        return (root * residual).reshape(n, 42), rows, (problem.confidence * cost).sum(-1)
+        return (root * residual).reshape(n, 42), rows, (trust * cost).sum(-1)
+
+    def _trust(self, confidence: Tensor) -> Tensor:
+        """Weights (N, 21) of keypoints: the variance of a sure one over theirs (`FitOptions.sigma_unsure`); 0 at confidence 0."""
+        sure = self.options.sigma_2d**2 * confidence
+        return sure / (sure + self.options.sigma_unsure**2 * (1.0 - confidence))
 
     def _guess_rows(
         self, problem: Problem, state: State, joints: Tensor, jacobian: Tensor, openness: float

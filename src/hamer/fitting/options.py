@@ -17,7 +17,11 @@ class FitOptions:
     """How far each kind of evidence is trusted: standard deviations with their units; smaller pulls harder.
 
     Observations
-        sigma_2d: of a keypoint, as a share of the hand's size in the picture (longer side of the keypoints' box).
+        sigma_2d: of a keypoint of confidence 1, as a share of the hand's size in the picture (longer side of the keypoints'
+            box).
+        sigma_unsure: what a keypoint is off besides, in the same unit, where its confidence c is 0.5: its variance is
+            sigma_2d^2 + sigma_unsure^2 (1/c - 1). That is the law by which the landmark model errs on made pictures, with
+            a larger constant: its joints are off together.
         outlier_2d: residual, in the same unit, beyond which a keypoint counts as wrong (Geman-McClure scale).
         sigma_3d: of a joint of the 3D guess across the line of sight, metres; large, because the keypoints tell this better
             (landmark models draw the palm narrower in 3D than in 2D).
@@ -48,7 +52,8 @@ class FitOptions:
         tolerance: relative decrease of the cost below which a hand is done.
     """
 
-    sigma_2d: float = 0.014
+    sigma_2d: float = 0.006
+    sigma_unsure: float = 0.038
     outlier_2d: float = 0.15
     sigma_3d: float = 0.020
     sigma_3d_depth: float = 0.010
@@ -59,7 +64,7 @@ class FitOptions:
     min_keypoints: int = 4
     sigma_betas: float = 0.8
     pose_spread: float = 1.0
-    limit_softness: float = 2.0
+    limit_softness: float = 1.0
     coupling: float = 15.0
     stay_pose: float = 8.0
     stay_orient: float = 10.0

@@ -21,7 +21,7 @@ from hamer.pipeline.estimators import fit_estimate
 from hamer.pipeline.flat_hands import Estimate, FlatHands
 from hamer.pipeline.network_inputs import NetworkInputs
 from hamer.pipeline.pictures import Picture
-from hamer.pipeline.views import Views, picture_limits
+from hamer.pipeline.views import ROUGH_LOOKS, Views, picture_limits
 from hamer.structures import Camera, Hand, HandBoxes
 
 if TYPE_CHECKING:
@@ -29,8 +29,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-OWN_TRUST = 0.3
-"""Confidence of a point that the network read off its own maps, where these are quite sure of it. A detector's is near 1."""
+OWN_DOUBT = 0.3
+"""A point of which the network's own map is sure by m has the confidence m / (m + OWN_DOUBT) beside a detector's points: its
+variance as the fit counts it falls with 1/m (`hamer.fitting.FitOptions.sigma_unsure`)."""
 
 MUCH_NEARER = 0.5
 """Misfit of a fit alone over that of a refined hand from which the refined one is given up."""
@@ -190,18 +191,23 @@ class NetworkEstimator:
         undistorted px and confidence; None for a network that reads none.
 
         A hand whose box is rough (`FlatHands`), or that would be seen upright but nobody knows yet how it points, is looked
-        at twice, the second time as the joints tell that were seen first (`hamer.pipeline.views`).
+        at again, as the joints tell that were seen before (`hamer.pipeline.views`).
         """
         images, inputs = [p.rgb for p in pictures], self.inputs
         limits = picture_limits(images, flat.picture_index)
-        views = Views.first(flat.hands, limits, inputs)
+        views = Views.first(flat.hands, limits, inputs, flat.is_rough)
         merged = self._outputs(images, flat, views)
         again = np.flatnonzero(flat.is_rough | (np.isnan(views.rotation) & inputs.upright))
-        if len(again):
+        views = views[again]
+        for _ in range(ROUGH_LOOKS - 1):
+            if not len(again):
+                break
             rows = torch.from_numpy(again)
             seen = merged.get("own", merged["points"])[rows, :, :2].numpy()
-            closer = self._outputs(images, flat[rows], views[again].closer(seen, limits[again], inputs))
+            views = views.closer(seen, limits[again], inputs)
+            closer = self._outputs(images, flat[rows], views)
             merged = {key: value.index_copy(0, rows, closer[key]) for key, value in merged.items()}
+            views, again = views[flat.is_rough[again]], again[flat.is_rough[again]]
         orient, pose, betas = merged["global_orient"][:, 0], merged["hand_pose"], merged["betas"]
         joints = merged["joints"]
         if self._carries_over:
@@ -218,7 +224,8 @@ class NetworkEstimator:
         if "own" not in merged:
             return estimate, None
         own = _undistorted(merged["own"][..., :2], flat, cameras)
-        return estimate, torch.cat([own, OWN_TRUST * merged["own"][..., 2:].clamp(0.0, 1.0)], dim=-1)
+        sure = merged["own"][..., 2:].clamp(0.0, 1.0)
+        return estimate, torch.cat([own, sure / (sure + OWN_DOUBT)], dim=-1)
 
     def _outputs(self, images: Sequence[np.ndarray], flat: FlatHands, views: Views) -> dict[str, torch.Tensor]:
         """What `_kept` keeps of a forward pass, of all hands."""

@@ -2,6 +2,8 @@
 
 A network that learned from upright crops (`MODEL.UPRIGHT`) is shown such ones, too. A detector's joints tell which way a hand
 points. Where there are none, the network looks twice: at the box as it is, and then as the joints that it saw there tell.
+A box that only an arm tells is off, and smaller than its hand more often than not: there the first look is wider, and a third
+follows.
 """
 
 from __future__ import annotations
@@ -16,9 +18,15 @@ from hamer.geometry.boxes import boxes_from_keypoints
 from hamer.pipeline.network_inputs import NetworkInputs, believed_points
 from hamer.structures import HandBoxes
 
+ROUGH_WIDTH = 1.25
+"""Width of the first view of a hand that only its arm shows, in its box's: such boxes have 0.62 to 1.06 of the hand's size."""
+
+ROUGH_LOOKS = 3
+"""Looks at such a hand; one more than at others of which nothing tells how they point."""
+
 CLOSER_SIZES = (0.7, 2.0)
-"""Sizes, in those of a hand's rough box, of the box that the network sees it in, if that is to be believed: boxes by arms have
-0.62 to 1.06 of the size of hands; a mitten of which the network sees a piece as a hand is not to shrink to that."""
+"""Sizes, in those of the view before, of one that is to be believed: a mitten of which the network sees a piece as a hand is not
+to shrink to that."""
 
 
 @dataclass(frozen=True)
@@ -31,13 +39,18 @@ class Views:
     rotation: np.ndarray
 
     @classmethod
-    def first(cls, hands: HandBoxes, limits: np.ndarray, inputs: NetworkInputs) -> Views:
+    def first(
+        cls, hands: HandBoxes, limits: np.ndarray, inputs: NetworkInputs, is_rough: np.ndarray | bool = False
+    ) -> Views:
         """The boxes as they were found, or what shows the detector's joints upright, if the network is to see hands so.
 
         Args:
             limits: (N, 2) width and height of each hand's picture, px.
+            is_rough: (N,) hands that only their arms show: their views are wider.
         """
-        as_found = cls(hands.boxes, np.full(len(hands), np.nan))
+        wider = _enlarged(hands.boxes, ROUGH_WIDTH)
+        rough = np.broadcast_to(is_rough, len(hands)) & inputs.can_be_cropped(wider)
+        as_found = cls(np.where(rough[:, None], wider, hands.boxes), np.full(len(hands), np.nan))
         if not inputs.upright or hands.keypoints_2d is None:
             return as_found
         points = np.where(believed_points(hands)[..., None], hands.keypoints_2d[..., :2].astype(np.float64), np.nan)
@@ -62,6 +75,12 @@ class Views:
                 boxes[row] = boxes_from_keypoints(points[row : row + 1])[0]
         believed = _is_within(boxes, self.boxes) & inputs.can_be_cropped(boxes)
         return Views(np.where(believed[:, None], boxes, self.boxes), rotation)
+
+
+def _enlarged(boxes: np.ndarray, by: float) -> np.ndarray:
+    """(N, 4): the boxes, `by` times as wide and as high about their centres."""
+    middle, half = (boxes[:, :2] + boxes[:, 2:]) / 2, by / 2 * (boxes[:, 2:] - boxes[:, :2])
+    return np.concatenate([middle - half, middle + half], -1)
 
 
 def _is_within(boxes: np.ndarray, before: np.ndarray) -> np.ndarray:
