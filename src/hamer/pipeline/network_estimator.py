@@ -29,9 +29,10 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-OWN_DOUBT = 0.3
-"""A point of which the network's own map is sure by m has the confidence m / (m + OWN_DOUBT) beside a detector's points: its
-variance as the fit counts it falls with 1/m (`hamer.fitting.FitOptions.sigma_unsure`)."""
+OWN_DOUBT = 0.15
+"""A point of which the network's own map is sure by m has the confidence m^2 / (m^2 + OWN_DOUBT) beside a detector's points: its
+standard deviation as the fit counts it goes with 1/m (`hamer.fitting.FitOptions.sigma_unsure`). Points of unsure maps crowd in
+the middle of what these think possible, and a hand that believes them shrinks."""
 
 MUCH_NEARER = 0.5
 """Misfit of a fit alone over that of a refined hand from which the refined one is given up."""
@@ -224,7 +225,7 @@ class NetworkEstimator:
         if "own" not in merged:
             return estimate, None
         own = _undistorted(merged["own"][..., :2], flat, cameras)
-        sure = merged["own"][..., 2:].clamp(0.0, 1.0)
+        sure = merged["own"][..., 2:].clamp(0.0, 1.0).square()
         return estimate, torch.cat([own, sure / (sure + OWN_DOUBT)], dim=-1)
 
     def _outputs(self, images: Sequence[np.ndarray], flat: FlatHands, views: Views) -> dict[str, torch.Tensor]:
