@@ -163,8 +163,9 @@ def test_a_hand_whose_joints_the_detector_did_not_find_is_looked_at_three_times(
     closer = Views.closer
 
     def noted(*given: Any) -> Views:
-        seen_in.append(closer(*given).boxes)
-        return closer(*given)
+        views = closer(*given)
+        seen_in.append(views.boxes)
+        return views
 
     monkeypatch.setattr(Views, "closer", noted)
     looked = run(network, picture, found, CAMERA)

@@ -20,8 +20,8 @@ class FitOptions:
         sigma_2d: of a keypoint of confidence 1, as a share of the hand's size in the picture (longer side of the keypoints'
             box).
         sigma_unsure: what a keypoint is off besides, in the same unit, where its confidence c is 0.5: its variance is
-            sigma_2d^2 + sigma_unsure^2 (1/c - 1). That is the law by which the landmark model errs on made pictures, with
-            a larger constant: its joints are off together.
+            sigma_2d^2 + sigma_unsure^2 (1/c - 1). That is the law by which the landmark model errs on made pictures,
+            where both constants are larger.
         outlier_2d: residual, in the same unit, beyond which a keypoint counts as wrong (Geman-McClure scale).
         sigma_3d: of a joint of the 3D guess across the line of sight, metres; large, because the keypoints tell this better
             (landmark models draw the palm narrower in 3D than in 2D).

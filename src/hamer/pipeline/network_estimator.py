@@ -190,25 +190,8 @@ class NetworkEstimator:
     ) -> tuple[Estimate, torch.Tensor | None]:
         """The network's own word on every hand, before any refinement, and the points that it read off its maps (N, 21, 3),
         undistorted px and confidence; None for a network that reads none.
-
-        A hand whose box is rough (`FlatHands`), or that would be seen upright but nobody knows yet how it points, is looked
-        at again, as the joints tell that were seen before (`hamer.pipeline.views`).
         """
-        images, inputs = [p.rgb for p in pictures], self.inputs
-        limits = picture_limits(images, flat.picture_index)
-        views = Views.first(flat.hands, limits, inputs, flat.is_rough)
-        merged = self._outputs(images, flat, views)
-        again = np.flatnonzero(flat.is_rough | (np.isnan(views.rotation) & inputs.upright))
-        views = views[again]
-        for _ in range(ROUGH_LOOKS - 1):
-            if not len(again):
-                break
-            rows = torch.from_numpy(again)
-            seen = merged.get("own", merged["points"])[rows, :, :2].numpy()
-            views = views.closer(seen, limits[again], inputs)
-            closer = self._outputs(images, flat[rows], views)
-            merged = {key: value.index_copy(0, rows, closer[key]) for key, value in merged.items()}
-            views, again = views[flat.is_rough[again]], again[flat.is_rough[again]]
+        merged = self._looked([p.rgb for p in pictures], flat)
         orient, pose, betas = merged["global_orient"][:, 0], merged["hand_pose"], merged["betas"]
         joints = merged["joints"]
         if self._carries_over:
@@ -227,6 +210,28 @@ class NetworkEstimator:
         own = _undistorted(merged["own"][..., :2], flat, cameras)
         sure = merged["own"][..., 2:].clamp(0.0, 1.0).square()
         return estimate, torch.cat([own, sure / (sure + OWN_DOUBT)], dim=-1)
+
+    def _looked(self, images: Sequence[np.ndarray], flat: FlatHands) -> dict[str, torch.Tensor]:
+        """What `_kept` keeps of the last look at each hand.
+
+        A hand whose box is rough (`FlatHands`), or that would be seen upright but nobody knows yet how it points, is looked
+        at again, as the joints tell that were seen before (`hamer.pipeline.views`).
+        """
+        inputs, limits = self.inputs, picture_limits(images, flat.picture_index)
+        views = Views.first(flat.hands, limits, inputs, flat.is_rough)
+        merged = self._outputs(images, flat, views)
+        again = np.flatnonzero(flat.is_rough | (np.isnan(views.rotation) & inputs.upright))
+        views = views[again]
+        for _ in range(ROUGH_LOOKS - 1):
+            if not len(again):
+                break
+            rows = torch.from_numpy(again)
+            seen = merged.get("own", merged["points"])[rows, :, :2].numpy()
+            views = views.closer(seen, limits[again], inputs)
+            closer = self._outputs(images, flat[rows], views)
+            merged = {key: value.index_copy(0, rows, closer[key]) for key, value in merged.items()}
+            views, again = views[flat.is_rough[again]], again[flat.is_rough[again]]
+        return merged
 
     def _outputs(self, images: Sequence[np.ndarray], flat: FlatHands, views: Views) -> dict[str, torch.Tensor]:
         """What `_kept` keeps of a forward pass, of all hands."""
